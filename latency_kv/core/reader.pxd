@@ -1,0 +1,76 @@
+"""ByteReader: what can be read from a table; the floor under stores and snapshots.
+
+From an operator of your own:
+
+    from latency_kv cimport Cursor, InMemoryStore, cursor_next
+
+A pointer that `find` returns is borrowed from the store and valid until its next write.
+Without the GIL the caller keeps writers out; on a snapshot nothing is ever written, and
+reads are safe at any time.
+"""
+
+from latency_kv.core.arena cimport Arena
+from latency_kv.core.cursor cimport Cursor
+from latency_kv.core.entry cimport Entry, entry_value
+from latency_kv.core.machine cimport NEVER
+from latency_kv.core.table cimport Table, table_find
+
+# Operators compile their own copy of the header rooms.  With any change of a layout or an
+# invariant this number rises here and in reader.pyx, and an operator that was compiled
+# against another one fails to import: the module has no function of that name.
+cdef int layout_1() noexcept nogil
+
+cdef Arena* shared_arena() noexcept nogil
+
+
+cdef class ByteReader:
+    cdef Table table
+    cdef object __weakref__
+
+    cdef inline const char* find(
+        self, const char* key, Py_ssize_t key_size, Py_ssize_t* value_size
+    ) noexcept nogil:
+        """The value's bytes, borrowed, and their number; NULL if key is absent.  O(1)."""
+        cdef Entry* entry
+        if NEVER:
+            layout_1()
+        entry = table_find(&self.table, key, key_size)
+        if entry == NULL:
+            return NULL
+        value_size[0] = entry.value_size
+        return entry_value(entry)
+
+    cdef inline bint c_contains(self, const char* key, Py_ssize_t key_size) noexcept nogil:
+        """Whether there is an entry of key.  O(1)."""
+        return table_find(&self.table, key, key_size) != NULL
+
+    # Bring the index up to date: O(1) but for the first ordered access, which sorts.
+    cdef int order(self) except -1
+
+    # Begin a walk over all keys that start with prefix, or over [start, stop), NULL for an
+    # open end; with the GIL.  What is written while it is open, it does not see.  O(log n).
+    cdef int open_prefix(
+        self, Cursor* cursor, const char* prefix, Py_ssize_t prefix_size,
+        bint reverse=*,
+    ) except -1
+    cdef int open_range(
+        self, Cursor* cursor, const char* start, Py_ssize_t start_size,
+        const char* stop, Py_ssize_t stop_size, bint reverse=*,
+    ) except -1
+
+    # End the walk, with the GIL; every cursor that was opened has to be closed.  The
+    # reader must still be alive.
+    cdef void close_cursor(self, Cursor* cursor) noexcept
+
+    cdef object read(self, object key, object default)
+    cdef int adopt(self, Table* source) except -1
+
+
+cdef class Scan:
+    cdef Cursor cursor
+    cdef ByteReader owner
+    cdef Py_ssize_t remaining    # entries that the limit leaves; negative without one
+    cdef int part
+    cdef int begin(
+        self, ByteReader owner, int part, bint reverse, Py_ssize_t limit
+    ) except -1

@@ -1,0 +1,681 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: cdivision=True, auto_pickle=False, freethreading_compatible=False
+"""ByteReader and Scan: reading a table by key and in order, for stores and snapshots alike.
+
+Knows how objects become bytes and bytes objects; the rooms below know the table.  Start
+with `ByteReader.get`, then `Scan`.
+"""
+
+import collections.abc
+from itertools import repeat
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.mem cimport PyMem_RawFree
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memset
+
+from latency_kv.core.arena cimport Arena
+from latency_kv.core.cursor cimport (
+    Cursor, cursor_close, cursor_open, cursor_step,
+)
+from latency_kv.core.entry cimport (
+    KEY_SIZE_MAX, Entry, entry_key, entry_key_bytes, entry_memory, entry_new, entry_release,
+    entry_value, entry_value_bytes, compare_bytes,
+)
+from latency_kv.core.hash cimport hash_bytes
+from latency_kv.core.index cimport (
+    common_size, index_order, key_word, node_children, node_keys, node_size,
+    node_words,
+)
+from latency_kv.core.machine cimport (
+    BUILD_NAME, CHUNKS, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, bit_count,
+    lowest_bit, match, prefetch,
+)
+from latency_kv.core.page cimport (
+    EMPTY, Chunk, Page, hash_home, hash_step, hash_tag, page_find, slot_entry,
+)
+from latency_kv.core.sharing cimport table_release, table_share
+from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
+from latency_kv.core.table cimport (
+    DONE, Node, Root, Segment, Table, Walk, root_size, segment_of, table_find, table_page,
+    table_top, walk_next_page,
+)
+from latency_kv.core.views import EntriesView, KeysView, ValuesView
+
+BUILD = BUILD_NAME.decode()
+
+cdef enum Part:
+    KEYS
+    VALUES
+    ENTRIES
+
+cdef enum:
+    # Lookups that get_many keeps in flight; the cores we measured follow some twenty misses.
+    BATCH = 32
+
+# Outlives every store: entries may be held by whoever is destroyed last.
+cdef Arena ARENA
+memset(&ARENA, 0, sizeof(ARENA))
+
+
+cdef int layout_1() noexcept nogil:
+    return 1
+
+
+cdef Arena* shared_arena() noexcept nogil:
+    return &ARENA
+
+
+cdef Entry* successor(const char* prefix, Py_ssize_t size) except? NULL:
+    """A counted entry whose key is above all keys with this prefix; NULL if none is.
+
+    The caller checks that the prefix is not longer than a key can be.
+    """
+    cdef Entry* entry
+    while size and <uint8_t>prefix[size - 1] == 0xFF:
+        size -= 1
+    if size == 0:
+        return NULL
+    entry = entry_new(&ARENA, prefix, size, NULL, 0, NULL)
+    if entry == NULL:
+        raise MemoryError
+    (<uint8_t*>entry_key(entry))[size - 1] += 1
+    return entry
+
+
+cdef class ByteReader:
+    """What stores and snapshots have in common: reads by key and in key order.
+
+    Not made directly.  Iteration and scans are in bytewise key order and point-in-time:
+    they see the entries as they were when the scan was created.
+    """
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("ByteReader is what InMemoryStore and StateSnapshot share: use them")
+
+    def __dealloc__(self):
+        if self.table.family != NULL:
+            table_release(&self.table)
+
+    cdef int order(self) except -1:
+        if index_order(&self.table):
+            raise MemoryError("no memory to build the index; nothing has changed")
+        return 0
+
+    cdef int adopt(self, Table* source) except -1:
+        """See what source sees; for a reader that sees nothing yet, of an ordered source."""
+        table_share(source, &self.table)
+        return 0
+
+    # --- by key ---------------------------------------------------------------------------
+
+    cdef object read(self, object key, object default):
+        """The value of a key that is any object with a buffer, or default."""
+        cdef Span span
+        cdef Entry* entry
+        span_take(&span, key, "key")
+        try:
+            entry = table_find(&self.table, span.data, span.size)
+            return default if entry == NULL else entry_value_bytes(entry)
+        finally:
+            span_drop(&span)
+
+    def get(self, key, default=None):
+        """Return the value of key as bytes, or default.  O(1)."""
+        cdef Entry* entry
+        if PyBytes_CheckExact(key):
+            entry = table_find(
+                &self.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
+            )
+            return default if entry == NULL else entry_value_bytes(entry)
+        return self.read(key, default)
+
+    def __getitem__(self, key):
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def contains(self, key):
+        """Return whether there is an entry of key.  O(1)."""
+        return key in self
+
+    def __contains__(self, key):
+        cdef Span span
+        cdef bint found
+        span_take(&span, key, "key")
+        found = table_find(&self.table, span.data, span.size) != NULL
+        span_drop(&span)
+        return found
+
+    def get_many(self, keys):
+        """Return the values of keys as a list, None where there is no entry.
+
+        Looks up several keys at a time, so that their cache misses overlap.
+        """
+        cdef list wanted = [
+            span_bytes(key, "key") for key in keys
+        ]
+        cdef Py_ssize_t count = len(wanted), start, index, size
+        cdef list values = [None] * count
+        cdef uint64_t hashes[BATCH]
+        cdef Page* pages[BATCH]
+        cdef Entry* entries[BATCH]
+        cdef Entry* entry
+        cdef bytes key
+        cdef object value
+        for start in range(0, count, BATCH):
+            size = min(count - start, BATCH)
+            for index in range(size):
+                key = <bytes>wanted[start + index]
+                hashes[index] = hash_bytes(
+                    &self.table.hash, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
+                )
+                pages[index] = table_page(&self.table, hashes[index])
+                prefetch(&pages[index].chunks[hash_home(hashes[index])])
+                prefetch(&pages[index].chunks[hash_home(hashes[index])].slots[6])
+            for index in range(size):
+                entries[index] = _first_match(pages[index], hashes[index])
+                prefetch(entries[index])
+            for index in range(size):
+                key = <bytes>wanted[start + index]
+                entry = page_find(
+                    pages[index], hashes[index],
+                    PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+                )
+                if entry != NULL:
+                    values[start + index] = entry_value_bytes(entry)
+        return values
+
+    # --- the whole ------------------------------------------------------------------------
+
+    def __len__(self):
+        return self.table.entry_count
+
+    def __bool__(self):
+        return self.table.entry_count != 0
+
+    def is_empty(self):
+        """Return whether there are no entries."""
+        return self.table.entry_count == 0
+
+    def size_bytes(self):
+        """Return the sum of the sizes of all keys and values, in bytes.  O(1)."""
+        return self.table.key_bytes + self.table.value_bytes
+
+    def memory_bytes(self):
+        """Return the memory in bytes that entries, pages and index take.  O(1).
+
+        What is shared with a snapshot or a copy is counted by each.
+        """
+        cdef Table* table = &self.table
+        cdef size_t size = table.entry_memory + table.index.node_bytes
+        size += table.page_count * sizeof(Page) + table.segment_count * sizeof(Segment)
+        if table.root != NULL:
+            size += root_size(table.root.head.level)
+        return size + <size_t>type(self).__basicsize__
+
+    def __sizeof__(self):
+        return self.memory_bytes()
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} of {self.table.entry_count:,} entries, "
+            f"{self.size_bytes():,} bytes>"
+        )
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        if isinstance(other, ByteReader):
+            return _same_entries(&self.table, &(<ByteReader>other).table)
+        if isinstance(other, collections.abc.Mapping):
+            return len(other) == len(self) and _as_dict(&self.table) == dict(other)
+        return NotImplemented
+
+    # --- in order -------------------------------------------------------------------------
+
+    cdef int open_prefix(
+        self, Cursor* cursor, const char* prefix, Py_ssize_t prefix_size,
+        bint reverse=False,
+    ) except -1:
+        cdef Entry* stop
+        cdef const char* stop_key = NULL
+        cdef Py_ssize_t stop_size = 0
+        if prefix_size > KEY_SIZE_MAX:
+            # No key is as long: an empty range.
+            return self.open_range(cursor, b"", 0, b"", 0, reverse)
+        stop = successor(prefix, prefix_size)
+        if stop != NULL:
+            stop_key = entry_key(stop)
+            stop_size = stop.key_size
+        try:
+            return self.open_range(
+                cursor, prefix if prefix_size else NULL, prefix_size,
+                stop_key, stop_size, reverse,
+            )
+        finally:
+            if stop != NULL:
+                entry_release(&ARENA, stop)
+
+    cdef int open_range(
+        self, Cursor* cursor, const char* start, Py_ssize_t start_size,
+        const char* stop, Py_ssize_t stop_size, bint reverse=False,
+    ) except -1:
+        cursor.table = NULL
+        # A bound longer than any key orders like its first bytes.
+        start_size = min(start_size, <Py_ssize_t>KEY_SIZE_MAX + 1)
+        stop_size = min(stop_size, <Py_ssize_t>KEY_SIZE_MAX + 1)
+        self.order()
+        if cursor_open(
+            cursor, &self.table, start, start_size, stop, stop_size, reverse
+        ):
+            raise MemoryError("no memory to open a scan")
+        return 0
+
+    cdef void close_cursor(self, Cursor* cursor) noexcept:
+        cursor_close(cursor)
+
+    def prefix_scan(self, prefix=b"", *, reverse=False, limit=None):
+        """Iterate over (key, value) of all keys that start with prefix, in key order.
+
+        Opening costs O(log n) and the scan sees the entries as they are now.
+        """
+        return _scan_prefix(self, ENTRIES, prefix, reverse, limit)
+
+    def prefix_keys(self, prefix=b"", *, reverse=False, limit=None):
+        """Iterate over all keys that start with prefix, in order."""
+        return _scan_prefix(self, KEYS, prefix, reverse, limit)
+
+    def range_scan(self, start=None, stop=None, *, reverse=False, limit=None):
+        """Iterate over (key, value) of all keys in [start, stop), in key order.
+
+        None is an open end; an inverted range is empty.
+        """
+        return _scan_range(self, ENTRIES, start, stop, reverse, limit)
+
+    def range_keys(self, start=None, stop=None, *, reverse=False, limit=None):
+        """Iterate over all keys in [start, stop), in order."""
+        return _scan_range(self, KEYS, start, stop, reverse, limit)
+
+    def first(self, prefix=b""):
+        """Return the (key, value) of the lowest key that starts with prefix, or None."""
+        return next(_scan_prefix(self, ENTRIES, prefix, False, 1), None)
+
+    def last(self, prefix=b""):
+        """Return the (key, value) of the highest key that starts with prefix, or None."""
+        return next(_scan_prefix(self, ENTRIES, prefix, True, 1), None)
+
+    def ceiling(self, key):
+        """Return the (key, value) of the lowest key not below key, or None."""
+        return next(_scan_range(self, ENTRIES, key, None, False, 1), None)
+
+    def floor(self, key):
+        """Return the (key, value) of the highest key not above key, or None."""
+        # The lowest key above key is key and a zero byte.
+        return next(
+            _scan_range(self, ENTRIES, None, span_bytes(key, "key") + b"\0", True, 1), None
+        )
+
+    def __iter__(self):
+        return _scan_prefix(self, KEYS, b"", False, None)
+
+    def __reversed__(self):
+        return _scan_prefix(self, KEYS, b"", True, None)
+
+    def keys(self):
+        """Return a set-like view of the keys; each iteration is a scan."""
+        return KeysView(self)
+
+    def values(self):
+        """Return a view of the values, in key order."""
+        return ValuesView(self)
+
+    def items(self):
+        """Return a set-like view of the (key, value) pairs, in key order."""
+        return EntriesView(self)
+
+    def _scan_values(self, reverse=False):
+        return _scan_prefix(self, VALUES, b"", reverse, None)
+
+    # --- invariants -----------------------------------------------------------------------
+
+    def check(self):
+        """Assert every invariant of pages, directory and index; for tests and debugging.
+
+        Cost: O(n log n).  Raises AssertionError that names what is broken.
+        """
+        _check_directory(&self.table)
+        _check_pages(&self.table)
+        if self.table.index.built:
+            _check_index(self)
+
+
+cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:
+    """The entry that a lookup will most likely read."""
+    cdef const Chunk* chunk = &page.chunks[hash_home(hash)]
+    cdef uint32_t bits = match(chunk.control, hash_tag(hash))
+    return slot_entry(chunk.slots[lowest_bit(bits)]) if bits else NULL
+
+
+cdef dict _as_dict(const Table* table):
+    cdef dict entries = {}
+    cdef Walk walk
+    cdef Page* page
+    cdef Entry* entry
+    cdef uint32_t bits
+    cdef int chunk
+    walk.root_index = 0
+    walk.segment = NULL
+    page = walk_next_page(table, &walk)
+    while page != NULL:
+        for chunk in range(CHUNKS):
+            bits = ~match(page.chunks[chunk].control, EMPTY) & SLOT_MASK
+            while bits:
+                entry = slot_entry(page.chunks[chunk].slots[lowest_bit(bits)])
+                bits &= bits - 1
+                entries[entry_key_bytes(entry)] = entry_value_bytes(entry)
+        page = walk_next_page(table, &walk)
+    return entries
+
+
+cdef bint _same_entries(const Table* table, const Table* other) noexcept:
+    cdef Walk walk
+    cdef Page* page
+    cdef Entry* entry
+    cdef Entry* twin
+    cdef uint32_t bits
+    cdef int chunk
+    if (
+        table.entry_count != other.entry_count or table.key_bytes != other.key_bytes
+        or table.value_bytes != other.value_bytes
+    ):
+        return False
+    walk.root_index = 0
+    walk.segment = NULL
+    page = walk_next_page(table, &walk)
+    while page != NULL:
+        for chunk in range(CHUNKS):
+            bits = ~match(page.chunks[chunk].control, EMPTY) & SLOT_MASK
+            while bits:
+                entry = slot_entry(page.chunks[chunk].slots[lowest_bit(bits)])
+                bits &= bits - 1
+                twin = table_find(other, entry_key(entry), entry.key_size)
+                if twin == entry:
+                    continue
+                if twin == NULL or twin.value_size != entry.value_size or memcmp(
+                    entry_value(twin), entry_value(entry), entry.value_size
+                ):
+                    return False
+        page = walk_next_page(table, &walk)
+    return True
+
+
+cdef class Scan:
+    """An iterator over a table's entries, keys or values as they were at its creation.
+
+    Holds what it can see until it is exhausted, closed or dropped.
+    """
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("a Scan is made by the scan methods of a store or a snapshot")
+
+    def __dealloc__(self):
+        cursor_close(&self.cursor)
+
+    cdef int begin(
+        self, ByteReader owner, int part, bint reverse, Py_ssize_t limit
+    ) except -1:
+        self.owner = owner
+        self.part = part
+        self.remaining = limit
+        return 0
+
+    def close(self):
+        """End the scan and let go of what it sees.  Closing twice does nothing more."""
+        cursor_close(&self.cursor)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Entry* entry
+        cdef bytes key
+        cdef bytes value
+        if self.remaining == 0 or self.cursor.table == NULL or not cursor_step(&self.cursor):
+            cursor_close(&self.cursor)
+            raise StopIteration
+        entry = self.cursor.entry
+        try:
+            # Before the tuple is made: that can run the garbage collector, and with it
+            # code that closes this scan.
+            key = None if self.part == VALUES else entry_key_bytes(entry)
+            value = None if self.part == KEYS else entry_value_bytes(entry)
+        except MemoryError:
+            self.cursor.position[0] += 1 if self.cursor.reverse else -1
+            raise
+        self.remaining -= 1
+        if self.part == ENTRIES:
+            return (key, value)
+        return key if self.part == KEYS else value
+
+
+cdef Py_ssize_t _limit_of(object limit) except -2:
+    cdef Py_ssize_t count
+    if limit is None:
+        return -1
+    count = limit
+    if count < 0:
+        raise ValueError(f"limit is the number of entries at most, not {count}")
+    return count
+
+
+cdef Scan _scan_prefix(
+    ByteReader owner, int part, object prefix, bint reverse, object limit
+):
+    cdef Span span
+    cdef Py_ssize_t count = _limit_of(limit)
+    cdef Scan scan = Scan.__new__(Scan)
+    scan.begin(owner, part, reverse, count)
+    span_take(&span, prefix, "prefix")
+    try:
+        owner.open_prefix(&scan.cursor, span.data, span.size, reverse)
+    finally:
+        span_drop(&span)
+    return scan
+
+
+cdef Scan _scan_range(
+    ByteReader owner, int part, object start, object stop, bint reverse, object limit
+):
+    cdef Span low, high
+    cdef Py_ssize_t count = _limit_of(limit)
+    cdef Scan scan = Scan.__new__(Scan)
+    scan.begin(owner, part, reverse, count)
+    span_none(&low)
+    span_none(&high)
+    try:
+        if start is not None:
+            span_take(&low, start, "key")
+        if stop is not None:
+            span_take(&high, stop, "key")
+        owner.open_range(
+            &scan.cursor, low.data, low.size, high.data, high.size, reverse
+        )
+    finally:
+        span_drop(&high)
+        span_drop(&low)
+    return scan
+
+
+cdef int _assert(bint holds, str message) except -1:
+    if not holds:
+        raise AssertionError(message)
+    return 0
+
+
+cdef int _check_directory(const Table* table) except -1:
+    """Invariants 1 and 2 of the table room."""
+    cdef size_t slots = 1, number, segments = 0, run, index, pages = 0
+    cdef Segment* segment
+    cdef Segment* last = NULL
+    cdef Page* page
+    if table.root != NULL:
+        _assert(table.root.head.refs >= 1, "the root is counted")
+        _assert(table.root_shift == 64 - table.root.head.level, "the root's shift")
+        slots = <size_t>1 << table.root.head.level
+    for number in range(slots):
+        segment = segment_of(table.first if table.root == NULL else table.root.slots[number])
+        if segment == last:
+            continue
+        last = segment
+        segments += 1
+        run = slots >> segment.head.level
+        _assert(run >= 1 and number % run == 0, "a segment's range is aligned")
+        for index in range(number, number + run if table.root != NULL else 0):
+            _assert(segment_of(table.root.slots[index]) == segment, "a segment's range")
+        _assert(segment.head.refs >= 1, "a segment is counted")
+        index = 0
+        while index < SEGMENT_PAGES:
+            page = segment.pages[index]
+            pages += 1
+            _assert(
+                segment.head.level <= page.head.level
+                <= segment.head.level + SEGMENT_BITS, "a page's depth"
+            )
+            run = <size_t>1 << (segment.head.level + SEGMENT_BITS - page.head.level)
+            _assert(index % run == 0, "a page's range is aligned")
+            for index in range(index, index + run):
+                _assert(segment.pages[index] == page, "a page's range")
+            index += 1
+    _assert(segments == table.segment_count, "segment_count")
+    _assert(pages == table.page_count, "page_count")
+    return 0
+
+
+cdef int _check_pages(const Table* table) except -1:
+    """The invariants of the page room, and invariant 4 of the table's."""
+    cdef Walk walk
+    cdef Page* page
+    cdef Chunk* chunk
+    cdef Entry* entry
+    cdef uint64_t hash
+    cdef uint32_t bits, place, step
+    cdef int number, index
+    cdef int overflow[CHUNKS]
+    cdef int hosted, used
+    cdef size_t entries = 0, key_bytes = 0, value_bytes = 0, memory = 0
+    walk.root_index = 0
+    walk.segment = NULL
+    page = walk_next_page(table, &walk)
+    while page != NULL:
+        used = 0
+        _assert(page.head.refs >= 1, "a page is counted")
+        for number in range(CHUNKS):
+            overflow[number] = 0
+        for number in range(CHUNKS):
+            chunk = &page.chunks[number]
+            hosted = 0
+            bits = ~match(chunk.control, EMPTY) & SLOT_MASK
+            while bits:
+                place = lowest_bit(bits)
+                bits &= bits - 1
+                entry = slot_entry(chunk.slots[place])
+                hash = hash_bytes(&table.hash, entry_key(entry), entry.key_size)
+                _assert(entry.refs >= 1, "an entry is counted")
+                _assert(chunk.slots[place] >> 48 == hash >> 48, "a slot's bits of hash")
+                _assert(chunk.control[place] == hash_tag(hash), "a control byte")
+                _assert(table_page(table, hash) == page, "an entry is in its page")
+                _assert(
+                    page_find(page, hash, entry_key(entry), entry.key_size) == entry,
+                    "an entry is found, and there is one of a key"
+                )
+                step = hash_home(hash)
+                hosted += <int>step != number
+                while <int>step != number:
+                    overflow[step] += 1
+                    step = (step + hash_step(hash)) & (CHUNKS - 1)
+                used += 1
+                entries += 1
+                key_bytes += entry.key_size
+                value_bytes += entry.value_size
+                memory += entry_memory(entry)
+            _assert(hosted == chunk.hosted, "a chunk's hosted")
+        for number in range(CHUNKS):
+            _assert(overflow[number] == page.chunks[number].overflow, "a chunk's overflow")
+        _assert(used == page.head.used, "a page's used")
+        _assert(used <= PAGE_CAPACITY, "a page has room")
+        page = walk_next_page(table, &walk)
+    _assert(entries == table.entry_count, "entry_count")
+    _assert(key_bytes == table.key_bytes, "key_bytes")
+    _assert(value_bytes == table.value_bytes, "value_bytes")
+    _assert(memory == table.entry_memory, "entry_memory")
+    return 0
+
+
+cdef int _check_index(ByteReader reader) except -1:
+    """The invariants of the index room."""
+    cdef Table* table = &reader.table
+    cdef size_t count = 0, memory = 0
+    cdef Entry* last = NULL
+    reader.order()
+    if table.index.root != NULL:
+        _check_node(table, table.index.root, NULL, NULL, &last, &count, &memory)
+    _assert(count == table.entry_count, "the index has every entry")
+    _assert(memory == table.index.node_bytes, "node_bytes")
+    return 0
+
+
+cdef int _check_node(
+    Table* table, Node* node, Entry* low, Entry* high, Entry** last,
+    size_t* count, size_t* memory,
+) except -1:
+    """Check a node whose keys are to be in [low, high)."""
+    cdef size_t index, first = node.head.level != 0
+    cdef Entry** keys = node_keys(node)
+    cdef Entry* entry
+    _assert(node.head.refs >= 1, "a node is counted")
+    _assert(node.head.used >= 1, "a node has cells")
+    memory[0] += node_size(node.head.level)
+    for index in range(first, node.head.used):
+        entry = keys[index]
+        _assert(entry.refs >= 1, "a cell's entry is counted")
+        _assert(
+            entry.key_size >= node.skip and common_size(entry, keys[first]) >= node.skip,
+            "a node's keys share skip bytes"
+        )
+        _assert(
+            node_words(node)[index]
+            == key_word(entry_key(entry), entry.key_size, node.skip), "a cell's word"
+        )
+        _assert(low == NULL or _key_order(low, entry) <= 0, "a key is not below its node")
+        _assert(high == NULL or _key_order(entry, high) < 0, "a key is below the next node")
+        if index > first:
+            _assert(_key_order(keys[index - 1], entry) < 0, "keys ascend")
+        if not node.head.level:
+            _assert(last[0] == NULL or _key_order(last[0], entry) < 0, "leaves ascend")
+            _assert(
+                table_find(table, entry_key(entry), entry.key_size) == entry,
+                "the index holds the table's entries"
+            )
+            last[0] = entry
+            count[0] += 1
+    if node.head.level:
+        for index in range(node.head.used):
+            _assert(
+                node_children(node)[index].head.level == node.head.level - 1,
+                "leaves lie on one level"
+            )
+            _check_node(
+                table, node_children(node)[index],
+                keys[index] if index else low,
+                keys[index + 1] if index + 1 < node.head.used else high,
+                last, count, memory,
+            )
+    return 0
+
+
+cdef int _key_order(const Entry* a, const Entry* b) noexcept:
+    return compare_bytes(entry_key(a), a.key_size, entry_key(b), b.key_size)

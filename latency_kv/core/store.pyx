@@ -1,0 +1,684 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: cdivision=True, auto_pickle=False, freethreading_compatible=False
+"""InMemoryStore: the byte store; what writes to a table, on top of what reads it.
+
+Every method takes its buffers, integers and iterables first, then looks up and changes
+without running Python code, and lets go of buffers last.  Whatever raises leaves the store
+as it was.  Start with `InMemoryStore.write`, the path of every put.
+"""
+
+import collections.abc
+import os
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.object cimport PyObject
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from latency_kv.core.arena cimport Arena
+from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_step
+from latency_kv.core.entry cimport (
+    INLINE_MAX, Entry, entry_key, entry_key_bytes, entry_new, entry_release, entry_value,
+    entry_value_bytes,
+)
+from latency_kv.core.hash cimport HashKey, hash_bytes
+from latency_kv.core.index cimport index_merge, index_note
+from latency_kv.core.machine cimport PAGE_CAPACITY, little_endian64, prefetch
+from latency_kv.core.page cimport (
+    ABSENT, Page, hash_home, page_insert, page_locate, page_remove, page_slot, slot_of,
+)
+from latency_kv.core.reader cimport ByteReader, shared_arena
+from latency_kv.core.sharing cimport (
+    RECLAIM_BUDGET, reclaim, table_release, table_share,
+)
+from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
+from latency_kv.core.span cimport (
+    Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
+)
+from latency_kv.core.stats import StoreStats
+from latency_kv.core.table cimport (
+    CRAFTED, DONE, NO_MEMORY, Status, Table, family_leave, family_new, table_assign,
+    table_count, table_find, table_own_page, table_page, table_place, table_put,
+    table_rekey, table_remove, table_start, table_writable,
+)
+
+cdef extern from *:
+    """
+    #ifndef LATENCY_KV_SEEDED
+    #define LATENCY_KV_SEEDED 0
+    #endif
+    """
+    bint SEEDED "LATENCY_KV_SEEDED"      # a test build whose secrets its tests know
+
+
+cdef HashKey draw_secret():
+    """The secret words of this process: stores and snapshots carry it with their pages."""
+    cdef bytes drawn = bytes(range(1, 33)) if SEEDED else os.urandom(32)
+    cdef HashKey secret
+    secret.first = little_endian64(PyBytes_AS_STRING(drawn))
+    secret.second = little_endian64(PyBytes_AS_STRING(drawn) + 8)
+    secret.strong_first = little_endian64(PyBytes_AS_STRING(drawn) + 16)
+    secret.strong_second = little_endian64(PyBytes_AS_STRING(drawn) + 24)
+    secret.strong = False
+    return secret
+
+
+cdef HashKey SECRET = draw_secret()
+
+cdef object _MISSING = object()
+
+cdef enum:
+    COUNTER_SIZE = 8     # increment's values: signed, little-endian
+    PUT_AHEAD = 8        # entries whose pages put_many asks for before their turn
+    CHANGES_MIN = 16
+
+
+@cython.final
+cdef class InMemoryStore(ByteReader):
+    """A mapping from bytes to bytes with ordered scans and O(1) snapshots.
+
+    Keys and values are bytes or any object with a contiguous buffer, and are copied in;
+    bytes values above 1 KiB are held by reference.  Under the GIL every call is atomic.
+
+    >>> store = InMemoryStore({b"b": b"2", b"a": b"1"})
+    >>> list(store.prefix_scan())
+    [(b'a', b'1'), (b'b', b'2')]
+    """
+
+    def __cinit__(self):
+        self.table.arena = shared_arena()
+        self.table.hash = SECRET
+        self.table.family = family_new()
+        if self.table.family == NULL:
+            raise MemoryError
+        if table_start(&self.table):
+            family_leave(self.table.family)
+            self.table.family = NULL
+            raise MemoryError
+
+    def __init__(self, mapping_or_pairs=(), *, ordered=False):
+        self.ordered = ordered
+        self.put_many(mapping_or_pairs)
+        if ordered:
+            self.order()
+
+    # --- one entry ------------------------------------------------------------------------
+
+    cdef void reclaim_some(self) noexcept:
+        if self.table.arena.dead != NULL:
+            reclaim(self.table.arena, RECLAIM_BUDGET)
+
+    cdef int rekey(self) except -1:
+        if table_rekey(&self.table):
+            raise MemoryError("no memory to change to the strong hash; nothing has changed")
+        return 0
+
+    cdef int write(
+        self, const char* key, Py_ssize_t key_size,
+        const char* value, Py_ssize_t value_size, PyObject* large,
+    ) except -1:
+        """Put an entry; large is the bytes object of a value above INLINE_MAX."""
+        cdef Table* table = &self.table
+        cdef uint64_t hash = hash_bytes(&table.hash, key, key_size)
+        cdef bint crafted = False
+        cdef int place
+        cdef Entry* entry
+        cdef Entry* replaced
+        cdef Status status
+        cdef Page* page = table_page(table, hash)
+        prefetch(page)
+        place = page_locate(page, hash, key, key_size, &crafted)
+        if place != ABSENT and table_assign(table, hash, place, value, value_size):
+            self.reclaim_some()
+            return 0
+        entry = entry_new(table.arena, key, key_size, value, value_size, large)
+        if entry == NULL:
+            raise MemoryError
+        status = CRAFTED
+        if not crafted or table.hash.strong:
+            status = table_place(table, hash, place, entry, &replaced)
+        if status == CRAFTED:
+            try:
+                self.rekey()
+            except MemoryError:
+                entry_release(table.arena, entry)
+                raise
+            status = table_put(table, entry, &replaced)
+        if status:
+            entry_release(table.arena, entry)
+            raise MemoryError
+        index_note(table, entry, False)
+        if replaced != NULL:
+            entry_release(table.arena, replaced)
+        self.reclaim_some()
+        return 0
+
+    cdef int c_put(
+        self, const char* key, Py_ssize_t key_size, const char* value, Py_ssize_t value_size
+    ) except -1:
+        cdef bytes large
+        check_key_size(key_size)
+        if value_size <= INLINE_MAX:
+            return self.write(key, key_size, value, value_size, NULL)
+        check_value_size(value_size)
+        large = value[:value_size]
+        return self.write(key, key_size, value, value_size, <PyObject*>large)
+
+    cdef int c_delete(self, const char* key, Py_ssize_t key_size) except -1:
+        cdef Table* table = &self.table
+        cdef Entry* removed
+        if table_remove(table, hash_bytes(&table.hash, key, key_size), key, key_size, &removed):
+            raise MemoryError
+        if removed == NULL:
+            return 0
+        index_note(table, removed, True)
+        entry_release(table.arena, removed)
+        self.reclaim_some()
+        return 1
+
+    cdef int put_span(self, Span* key, Span* value, object source) except -1:
+        """Put an entry; source is the object that value points into."""
+        if value.size > INLINE_MAX and PyBytes_CheckExact(source):
+            check_key_size(key.size)
+            check_value_size(value.size)
+            return self.write(
+                key.data, key.size, value.data, value.size, <PyObject*>source
+            )
+        return self.c_put(key.data, key.size, value.data, value.size)
+
+    cdef int put_object(self, object key, object value) except -1:
+        cdef Span key_span, value_span
+        span_none(&key_span)
+        span_none(&value_span)
+        try:
+            span_take(&key_span, key, "key")
+            span_take(&value_span, value, "value")
+            return self.put_span(&key_span, &value_span, value)
+        finally:
+            span_drop(&value_span)
+            span_drop(&key_span)
+
+    def put(self, key, value):
+        """Copy key and value in, overwriting.  O(1), without a pause that grows.
+
+        Raises TypeError without a buffer, ValueError for a key above 65,535 bytes or a
+        value above 2**31 - 1.
+        """
+        self[key] = value
+
+    def __setitem__(self, key, value):
+        if (
+            PyBytes_CheckExact(key) and PyBytes_CheckExact(value)
+            and PyBytes_GET_SIZE(value) <= INLINE_MAX
+        ):
+            check_key_size(PyBytes_GET_SIZE(key))
+            self.write(
+                PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+                PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL,
+            )
+        else:
+            self.put_object(key, value)
+
+    cdef object remove(self, object key, bint wanted):
+        """Delete an entry: its value if wanted, else True; None if there is none."""
+        cdef Span span
+        cdef Entry* entry
+        span_take(&span, key, "key")
+        try:
+            entry = table_find(&self.table, span.data, span.size)
+            if entry == NULL:
+                return None
+            value = entry_value_bytes(entry) if wanted else True
+            self.c_delete(span.data, span.size)
+            return value
+        finally:
+            span_drop(&span)
+
+    def delete(self, key):
+        """Delete the entry of key; return whether there was one."""
+        return self.remove(key, False) is not None
+
+    def __delitem__(self, key):
+        if self.remove(key, False) is None:
+            raise KeyError(key)
+
+    def pop(self, key, default=_MISSING):
+        """Delete the entry of key and return its value, or default, or raise KeyError."""
+        value = self.remove(key, True)
+        if value is not None:
+            return value
+        if default is _MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self):
+        """Delete the first entry in key order and return it; KeyError on an empty store."""
+        entry = self.first()
+        if entry is None:
+            raise KeyError("popitem of an empty store")
+        del self[entry[0]]
+        return entry
+
+    def setdefault(self, key, default):
+        """Return the value of key, putting default first if there is none."""
+        cdef Span span
+        cdef Entry* entry
+        cdef bytes value = span_bytes(default, "value")
+        span_take(&span, key, "key")
+        try:
+            entry = table_find(&self.table, span.data, span.size)
+            if entry != NULL:
+                return entry_value_bytes(entry)
+            self.put_object(key, value)
+            return value
+        finally:
+            span_drop(&span)
+
+    def put_if_absent(self, key, value):
+        """Put an entry unless there is one of key; return whether it was put."""
+        return self.compare_and_swap(key, None, value)
+
+    def compare_and_swap(self, key, expected, new):
+        """Change the value of key from expected to new; return whether it was as expected.
+
+        None stands for no entry, expected or left behind.
+        """
+        cdef Span key_span, expected_span, new_span
+        cdef Entry* entry
+        span_none(&key_span)
+        span_none(&expected_span)
+        span_none(&new_span)
+        try:
+            span_take(&key_span, key, "key")
+            if expected is not None:
+                span_take(&expected_span, expected, "value")
+            if new is not None:
+                span_take(&new_span, new, "value")
+            entry = table_find(&self.table, key_span.data, key_span.size)
+            if expected is None or entry == NULL:
+                if expected is not None or entry != NULL:
+                    return False
+            elif expected_span.size != <Py_ssize_t>entry.value_size or memcmp(
+                expected_span.data, entry_value(entry), entry.value_size
+            ):
+                return False
+            if new is not None:
+                self.put_span(&key_span, &new_span, new)
+            elif entry != NULL:
+                self.c_delete(key_span.data, key_span.size)
+            return True
+        finally:
+            span_drop(&new_span)
+            span_drop(&expected_span)
+            span_drop(&key_span)
+
+    def increment(self, key, delta=1):
+        """Add delta to a counter, 0 if there is none, and return its new value.
+
+        A counter is a signed 64-bit little-endian integer.  Raises ValueError for a value
+        of another size, OverflowError beyond 64 bits.
+        """
+        cdef int64_t step = delta
+        cdef int64_t total = 0
+        cdef uint8_t counter[COUNTER_SIZE]
+        cdef Span span
+        cdef Entry* entry
+        cdef int index
+        span_take(&span, key, "key")
+        try:
+            entry = table_find(&self.table, span.data, span.size)
+            if entry != NULL:
+                if entry.value_size != COUNTER_SIZE:
+                    raise ValueError(
+                        f"the value has {entry.value_size:,} bytes and is no counter: "
+                        f"one has {COUNTER_SIZE}, a signed little-endian integer"
+                    )
+                total = <int64_t>little_endian64(entry_value(entry))
+            if step > 0 and total > INT64_MAX - step or step < 0 and total < INT64_MIN - step:
+                raise OverflowError(
+                    f"{total} and {step} add up to more than 64 bits: the counter stays"
+                )
+            total += step
+            for index in range(COUNTER_SIZE):
+                counter[index] = <uint8_t>(<uint64_t>total >> (8 * index))
+            self.c_put(span.data, span.size, <char*>counter, COUNTER_SIZE)
+            return total
+        finally:
+            span_drop(&span)
+
+    def compute(self, key, f):
+        """Put what f makes of the value of key, or of None; return it.
+
+        None from f deletes the entry.  If f raises, nothing changes.  f may use the store:
+        the key is looked up again afterwards.
+        """
+        cdef bytes own = span_bytes(key, "key")
+        value = f(self.get(own))
+        if value is None:
+            self.delete(own)
+            return None
+        value = span_bytes(value, "value")
+        self.put_object(own, value)
+        return value
+
+    # --- many entries ---------------------------------------------------------------------
+
+    cdef void undo(self, Change* changes, Py_ssize_t count, bint removal) noexcept:
+        """Take back the first count changes, last first.  Their pages are writable."""
+        cdef Table* table = &self.table
+        cdef Entry* entry
+        cdef Page* page
+        cdef uint64_t hash
+        cdef bint crafted
+        cdef int place
+        while count:
+            count -= 1
+            entry = changes[count].entry
+            if entry == NULL:
+                continue
+            hash = hash_bytes(&table.hash, entry_key(entry), entry.key_size)
+            page = table_page(table, hash)
+            if removal:
+                page_insert(page, hash, slot_of(entry, hash))
+                entry.refs += 1
+                table_count(table, entry, 1)
+                continue
+            place = page_locate(page, hash, entry_key(entry), entry.key_size, &crafted)
+            table_count(table, entry, -1)
+            if changes[count].replaced == NULL:
+                page_remove(page, hash, place)
+            else:
+                page_slot(page, place)[0] = slot_of(changes[count].replaced, hash)
+                table_count(table, changes[count].replaced, 1)
+
+    cdef int put_changes(self, Change* changes, Py_ssize_t count) except -1:
+        """Put all entries or none; on success their counts are the table's."""
+        cdef Table* table = &self.table
+        cdef Py_ssize_t index
+        cdef Entry* ahead
+        cdef Status status
+        cdef uint64_t hash
+        for index in range(count):
+            if index + PUT_AHEAD < count:
+                ahead = changes[index + PUT_AHEAD].entry
+                hash = hash_bytes(&table.hash, entry_key(ahead), ahead.key_size)
+                prefetch(table_page(table, hash))
+                prefetch(&table_page(table, hash).chunks[hash_home(hash)])
+            status = table_put(table, changes[index].entry, &changes[index].replaced)
+            if status == CRAFTED:
+                status = table_rekey(table)
+                if status == DONE:
+                    status = table_put(
+                        table, changes[index].entry, &changes[index].replaced
+                    )
+            if status:
+                self.undo(changes, index, False)
+                raise MemoryError("no memory to put these entries; nothing has changed")
+        for index in range(count):
+            index_note(table, changes[index].entry, False)
+            if changes[index].replaced != NULL:
+                entry_release(table.arena, changes[index].replaced)
+        self.reclaim_some()
+        return 0
+
+    cdef Py_ssize_t remove_changes(self, Change* changes, Py_ssize_t count) except -1:
+        """Delete all entries or none, and give up their counts; returns how many went."""
+        cdef Table* table = &self.table
+        cdef Py_ssize_t index, removed_count = 0
+        cdef Entry* entry
+        cdef Entry* removed
+        for index in range(count):
+            entry = changes[index].entry
+            if table_remove(
+                table, hash_bytes(&table.hash, entry_key(entry), entry.key_size),
+                entry_key(entry), entry.key_size, &removed,
+            ):
+                self.undo(changes, index, True)
+                raise MemoryError("no memory to delete these entries; nothing has changed")
+            if removed == NULL:
+                # The key was named twice.
+                changes[index].entry = NULL
+            # Still counted by the change.
+            entry_release(table.arena, entry)
+        for index in range(count):
+            entry = changes[index].entry
+            if entry != NULL:
+                index_note(table, entry, True)
+                entry_release(table.arena, entry)
+                changes[index].entry = NULL
+                removed_count += 1
+        self.reclaim_some()
+        return removed_count
+
+    def put_many(self, entries):
+        """Put all entries of a mapping or of an iterable of pairs, or none if it raises."""
+        cdef Changes changes = Changes()
+        cdef Span key_span, value_span
+        if isinstance(entries, collections.abc.Mapping):
+            entries = entries.items()
+        for key, value in entries:
+            span_none(&key_span)
+            span_none(&value_span)
+            try:
+                span_take(&key_span, key, "key")
+                span_take(&value_span, value, "value")
+                changes.add(&key_span, &value_span, value, self.table.arena)
+            finally:
+                span_drop(&value_span)
+                span_drop(&key_span)
+        self.put_changes(changes.changes, changes.count)
+        # The counts are the table's now.
+        changes.count = 0
+
+    def update(self, other=(), /):
+        """The mapping's name for put_many."""
+        self.put_many(other)
+
+    def delete_many(self, keys):
+        """Delete the entries of all keys, or none if it raises; return how many there were."""
+        cdef Changes changes = Changes()
+        cdef list wanted = [span_bytes(key, "key") for key in keys]
+        cdef Entry* entry
+        cdef bytes key
+        for key in wanted:
+            entry = table_find(
+                &self.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
+            )
+            if entry != NULL:
+                changes.hold(entry)
+        return self.remove_changes(changes.changes, changes.count)
+
+    cdef Py_ssize_t delete_cursor(self, Cursor* cursor) except -1:
+        """Delete what a cursor walks over, and close it."""
+        cdef Changes changes
+        try:
+            changes = Changes()
+            while cursor_step(cursor):
+                changes.hold(cursor.entry)
+        finally:
+            cursor_close(cursor)
+        return self.remove_changes(changes.changes, changes.count)
+
+    cdef Py_ssize_t c_delete_range(
+        self, const char* start, Py_ssize_t start_size,
+        const char* stop, Py_ssize_t stop_size,
+    ) except -1:
+        cdef Cursor cursor
+        self.open_range(&cursor, start, start_size, stop, stop_size)
+        return self.delete_cursor(&cursor)
+
+    def delete_prefix(self, prefix):
+        """Delete all keys that start with prefix; return how many there were."""
+        cdef Cursor cursor
+        cdef Span span
+        span_take(&span, prefix, "prefix")
+        try:
+            self.open_prefix(&cursor, span.data, span.size)
+        finally:
+            span_drop(&span)
+        return self.delete_cursor(&cursor)
+
+    def delete_range(self, start=None, stop=None):
+        """Delete all keys in [start, stop), None for an open end; return how many there were."""
+        cdef Span low, high
+        cdef Cursor cursor
+        span_none(&low)
+        span_none(&high)
+        try:
+            if start is not None:
+                span_take(&low, start, "key")
+            if stop is not None:
+                span_take(&high, stop, "key")
+            self.open_range(&cursor, low.data, low.size, high.data, high.size)
+        finally:
+            span_drop(&high)
+            span_drop(&low)
+        return self.delete_cursor(&cursor)
+
+    # --- the whole ------------------------------------------------------------------------
+
+    def clear(self):
+        """Delete everything.  O(1): memory comes back with later writes."""
+        cdef Table old = self.table
+        cdef Table fresh = self.table
+        fresh.family = family_new()
+        if fresh.family == NULL:
+            raise MemoryError
+        if table_start(&fresh):
+            family_leave(fresh.family)
+            raise MemoryError
+        fresh.index.root = NULL
+        fresh.index.pending_count = 0
+        fresh.index.node_bytes = 0
+        self.table = fresh
+        table_release(&old)
+        self.reclaim_some()
+
+    def snapshot(self):
+        """Return a StateSnapshot of the store as it is now.  O(1)."""
+        index_merge(&self.table)
+        return snapshot_of(&self.table)
+
+    def restore(self, StateSnapshot snapshot not None):
+        """Replace everything with what a snapshot holds.  O(1)."""
+        cdef Table old = self.table
+        if self.ordered:
+            snapshot.order()
+        table_share(&snapshot.table, &self.table)
+        table_release(&old)
+        self.reclaim_some()
+
+    def copy(self):
+        """Return an independent store with the same entries.  O(1)."""
+        cdef InMemoryStore other = InMemoryStore.__new__(InMemoryStore)
+        other.ordered = self.ordered
+        index_merge(&self.table)
+        table_release(&other.table)
+        table_share(&self.table, &other.table)
+        return other
+
+    __copy__ = copy
+
+    def __or__(self, other):
+        if not isinstance(other, collections.abc.Mapping):
+            return NotImplemented
+        union = self.copy()
+        union.put_many(other)
+        return union
+
+    def __ror__(self, other):
+        if not isinstance(other, collections.abc.Mapping):
+            return NotImplemented
+        union = InMemoryStore(other)
+        union.put_many(self)
+        return union
+
+    def __ior__(self, other):
+        self.put_many(other)
+        return self
+
+    def stats(self):
+        """Return the StoreStats: counts and sizes of what the store is made of."""
+        cdef Table* table = &self.table
+        return StoreStats(
+            entries=table.entry_count,
+            size_bytes=self.size_bytes(),
+            memory_bytes=self.memory_bytes(),
+            pages=table.page_count,
+            segments=table.segment_count,
+            page_fill=table.entry_count / <double>(table.page_count * PAGE_CAPACITY),
+            splits=table.splits,
+            copies=table.copies,
+            hash="strong" if table.hash.strong else "fast",
+            indexed=table.index.built,
+            index_height=(
+                0 if table.index.root == NULL else table.index.root.head.level + 1
+            ),
+            index_bytes=table.index.node_bytes,
+            index_pending=table.index.pending_count,
+            index_merges=table.index.merges,
+            index_builds=table.index.rebuilds,
+            holders=table.family.members - 1,
+            open_scans=table.family.scans,
+        )
+
+
+cdef class Changes:
+    """A growing list of changes that gives up their counts when it goes."""
+
+    cdef Change* changes
+    cdef Py_ssize_t count
+    cdef Py_ssize_t capacity
+    cdef Arena* arena
+
+    def __dealloc__(self):
+        cdef Py_ssize_t index
+        for index in range(self.count):
+            if self.changes[index].entry != NULL:
+                entry_release(shared_arena(), self.changes[index].entry)
+        PyMem_RawFree(self.changes)
+
+    cdef int reserve(self) except -1:
+        cdef Py_ssize_t capacity
+        cdef Change* grown
+        if self.count < self.capacity:
+            return 0
+        capacity = 2 * self.capacity + CHANGES_MIN
+        grown = <Change*>PyMem_RawRealloc(self.changes, capacity * sizeof(Change))
+        if grown == NULL:
+            raise MemoryError
+        self.changes = grown
+        self.capacity = capacity
+        return 0
+
+    cdef int hold(self, Entry* entry) except -1:
+        """Add an entry of the table, counted once more."""
+        self.reserve()
+        entry.refs += 1
+        self.changes[self.count].entry = entry
+        self.changes[self.count].replaced = NULL
+        self.count += 1
+        return 0
+
+    cdef int add(self, Span* key, Span* value, object source, Arena* arena) except -1:
+        """Add a new entry; source is the object that value points into."""
+        cdef bytes large
+        cdef Entry* entry
+        check_key_size(key.size)
+        check_value_size(value.size)
+        self.reserve()
+        large = span_bytes(source, "value") if value.size > INLINE_MAX else None
+        entry = entry_new(
+            arena, key.data, key.size, value.data, value.size, <PyObject*>large
+        )
+        if entry == NULL:
+            raise MemoryError
+        self.changes[self.count].entry = entry
+        self.changes[self.count].replaced = NULL
+        self.count += 1
+        return 0
+
+
+collections.abc.MutableMapping.register(InMemoryStore)

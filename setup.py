@@ -1,0 +1,105 @@
+"""Builds the compiled core; what else the package is stands in pyproject.toml.
+
+LATENCY_KV_VARIANT names a build for tests, into build/<variant>/, to be run with that
+folder first on PYTHONPATH.  Parts are joined by '+':
+
+    tiny         pages, nodes and slabs of a few entries, so that everything splits early
+    seeded       the secrets of the hash are known (tiny has that too)
+    portable     no SSE2 and no NEON
+    address      AddressSanitizer and UndefinedBehaviorSanitizer
+    thread       ThreadSanitizer
+
+None of it is in the package that is shipped.
+"""
+
+import os
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+VARIANT = os.environ.get("LATENCY_KV_VARIANT", "")
+PARTS = {
+    "tiny": {
+        "CHUNKS": "2",
+        "CHUNK_SLOTS": "2",
+        "PAGE_CAPACITY": "3",
+        "SEGMENT_BITS": "5",
+        "NODE_CAPACITY": "8",
+        "SLAB_BITS": "12",
+        "SLABS_PER_REGION": "2",
+        "DEPTH_SLACK": "14",  # pages of three entries are uneven by nature
+        "SEEDED": "1",
+    },
+    "seeded": {"SEEDED": "1"},
+    "portable": {"PORTABLE": "1"},
+    "address": {},
+    "thread": {},
+}
+SANITIZERS = {
+    "address": [
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-fno-wrapv",
+    ],
+    "thread": ["-fsanitize=thread"],
+}
+
+
+def chosen_parts() -> list[str]:
+    parts = [part for part in VARIANT.split("+") if part]
+    for part in parts:
+        if part not in PARTS:
+            known = ", ".join(PARTS)
+            raise SystemExit(f"LATENCY_KV_VARIANT: no part {part!r}; there are {known}")
+    return parts
+
+
+def extensions(parts: list[str]) -> list[Extension]:
+    compile_args = [] if sys.platform == "win32" else ["-O3", "-fno-strict-aliasing"]
+    link_args: list[str] = []
+    macros: dict[str, str] = {}
+    for part in parts:
+        macros |= {f"LATENCY_KV_{name}": value for name, value in PARTS[part].items()}
+        if part in SANITIZERS:
+            compile_args = ["-O1", "-g", "-fno-omit-frame-pointer"]
+            compile_args += ["-fno-strict-aliasing", *SANITIZERS[part]]
+            link_args = SANITIZERS[part][:1]
+    if parts:
+        macros["LATENCY_KV_BUILD"] = f'"{VARIANT}"'
+    return [
+        Extension(
+            f"latency_kv.core.{name}",
+            [f"latency_kv/core/{name}.pyx"],
+            define_macros=list(macros.items()),
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+        )
+        for name in ("reader", "snapshot", "store")
+    ]
+
+
+class BuildVariant(build_ext):
+    """A variant's folder is a package that can be imported: Python files included."""
+
+    def run(self) -> None:
+        if VARIANT:
+            self.run_command("build_py")
+        super().run()
+
+
+parts = chosen_parts()
+folder = f"build/{VARIANT}"
+setup(
+    ext_modules=cythonize(
+        extensions(parts),
+        build_dir=f"build/cython-{VARIANT}" if VARIANT else "build/cython",
+        emit_linenums=bool(parts),
+        language_level=3,
+    ),
+    cmdclass={"build_ext": BuildVariant},
+    options={"build": {"build_lib": folder, "build_temp": f"build/temp-{VARIANT}"}}
+    if VARIANT
+    else {},
+)
