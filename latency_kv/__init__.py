@@ -1,7 +1,58 @@
 """latency_kv: an in-process key-value engine for operators that cannot wait.
 
-Start with `InMemoryStore`; `TypedStore` puts typed values on top of it.
+Start with `InMemoryStore`; `TypedStore` puts typed values on top of it.  Only the core is
+imported at once: the upper floors come when they are first asked for.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from latency_kv.core.snapshot import StateSnapshot
 from latency_kv.core.store import InMemoryStore
+
+if TYPE_CHECKING:
+    from latency_kv.facets.stores import (
+        ByteStateStore,
+        DocumentStateStore,
+        PluginStateStore,
+        StateStore,
+    )
+    from latency_kv.typed.store import TypedStore
+
+__all__ = [
+    "ByteStateStore",
+    "DocumentStateStore",
+    "InMemoryStore",
+    "PluginStateStore",
+    "StateSnapshot",
+    "StateStore",
+    "TypedStore",
+    "get_include",
+]
+
+_LATER = {
+    "ByteStateStore": "latency_kv.facets.stores",
+    "DocumentStateStore": "latency_kv.facets.stores",
+    "PluginStateStore": "latency_kv.facets.stores",
+    "StateStore": "latency_kv.facets.stores",
+    "TypedStore": "latency_kv.typed.store",
+}
+
+
+def get_include() -> str:
+    """Return the folder to compile operators with, for `include_dirs` and `cimport`."""
+    from pathlib import Path
+
+    return str(Path(__file__).parent.parent)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

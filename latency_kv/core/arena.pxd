@@ -17,11 +17,13 @@ Knows sizes and addresses, nothing of what is stored in them.
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t, uintptr_t
-from latency_kv.core.machine cimport SLAB_SIZE, SLABS_PER_REGION
+from latency_kv.core.machine cimport SLAB_SIZE, SLABS_PER_REGION, poison, unpoison
 
 cdef enum:
     LINE = 64            # a cache line; also the size of a slab's header
+    LINE_SHIFT = 6
     FINE_STEP = 16       # up to FINE_MAX bytes, classes lie so far apart; a line above
+    FINE_SHIFT = 4
     FINE_MAX = 256
     BLOCK_MAX = 3072
     FINE_CLASSES = 16    # FINE_MAX / FINE_STEP
@@ -56,12 +58,14 @@ cdef struct Arena:
     uint32_t empty_count
     size_t region_count
     Shared* dead                # objects whose children are still to be released
+    size_t debt                 # children that copies have counted once more since the
+                                # last reclaiming: so many may be left to release again
 
 
 cdef inline size_t arena_class(size_t size) noexcept nogil:
     if size <= FINE_MAX:
-        return (size + FINE_STEP - 1) // FINE_STEP - (size != 0)
-    return FINE_CLASSES + (size - FINE_MAX - 1) // LINE
+        return ((size + FINE_STEP - 1) >> FINE_SHIFT) - (size != 0)
+    return FINE_CLASSES + ((size - FINE_MAX - 1) >> LINE_SHIFT)
 
 
 cdef inline size_t arena_block_size(size_t size) noexcept nogil:
@@ -129,6 +133,7 @@ cdef inline Slab* arena_add_slab(Arena* arena, size_t size_class, size_t size) n
     slab.block_size = <uint32_t>size
     slab.listed = True
     slab_link(&arena.room[size_class], slab)
+    poison(<char*>slab + LINE, SLAB_SIZE - LINE)
     return slab
 
 
@@ -138,7 +143,7 @@ cdef inline void* arena_allocate(Arena* arena, size_t size) noexcept nogil:
     cdef Slab* slab
     cdef void* block
     if size > BLOCK_MAX:
-        return PyMem_RawMalloc(size)
+        return PyMem_RawMalloc(arena_block_size(size))
     size_class = arena_class(size)
     slab = arena.room[size_class]
     if slab == NULL:
@@ -147,9 +152,11 @@ cdef inline void* arena_allocate(Arena* arena, size_t size) noexcept nogil:
             return NULL
     block = slab.free
     if block != NULL:
+        unpoison(block, slab.block_size)
         slab.free = (<void**>block)[0]
     else:
         block = <char*>slab + slab.tail
+        unpoison(block, slab.block_size)
         slab.tail += slab.block_size
     slab.used += 1
     if slab.free == NULL and slab.tail + slab.block_size > SLAB_SIZE:
@@ -176,6 +183,7 @@ cdef inline void arena_drop_slab(Arena* arena, size_t size_class, Slab* slab) no
             slab_unlink(&arena.empty, <Slab*>(first + index * <size_t>SLAB_SIZE))
         arena.empty_count -= SLABS_PER_REGION
         arena.region_count -= 1
+        unpoison(region.address, (SLABS_PER_REGION + 1) * <size_t>SLAB_SIZE)
         PyMem_RawFree(region.address)
 
 
@@ -190,6 +198,7 @@ cdef inline void arena_free(Arena* arena, void* block, size_t size) noexcept nog
     slab = slab_of(block)
     (<void**>block)[0] = slab.free
     slab.free = block
+    poison(block, slab.block_size)
     slab.used -= 1
     if not slab.listed:
         slab.listed = True

@@ -12,21 +12,20 @@
 The pointers of a step stay valid until the cursor is closed, whatever is written meanwhile:
 the cursor counts the root, and with it all below.  A cursor that is not closed leaks.
 
-Knows the index.  Steps need no GIL; opening and closing do.
+Knows nodes.  Steps need no GIL; opening and closing do.
 """
 
-from libc.stdint cimport uint8_t
+from cpython.mem cimport PyMem_RawFree
 from latency_kv.core.entry cimport (
     ENTRY_HEADER, INLINE_MAX, Entry, entry_key, entry_new, entry_release, entry_value,
 )
-from latency_kv.core.index cimport (
+from latency_kv.core.machine cimport prefetch
+from latency_kv.core.node cimport (
     HEIGHT_MAX, branch_search, node_children, node_keys, node_search,
 )
-from latency_kv.core.machine cimport prefetch
 from latency_kv.core.table cimport (
     DONE, NO_MEMORY, Family, Node, Status, Table, shared_release,
 )
-from cpython.mem cimport PyMem_RawFree
 
 cdef enum:
     # Entries asked for ahead of the step that reads them: it halves the time of a scan

@@ -56,6 +56,16 @@ cdef extern from *:
     /* A condition that the C compiler knows to be false and Cython does not. */
     #define LATENCY_KV_NEVER 0
 
+    /* AddressSanitizer cannot see into slabs by itself: freed blocks are poisoned. */
+    #if defined(__SANITIZE_ADDRESS__)
+    #include <sanitizer/asan_interface.h>
+    #define latency_kv_poison(p, n) __asan_poison_memory_region(p, n)
+    #define latency_kv_unpoison(p, n) __asan_unpoison_memory_region(p, n)
+    #else
+    #define latency_kv_poison(p, n) ((void)(p))
+    #define latency_kv_unpoison(p, n) ((void)(p))
+    #endif
+
     #if defined(__GNUC__) || defined(__clang__)
     #define latency_kv_prefetch(p) __builtin_prefetch((const void*)(p))
     #define latency_kv_likely(x) __builtin_expect(!!(x), 1)
@@ -161,6 +171,8 @@ cdef extern from *:
         SLABS_PER_REGION "LATENCY_KV_SLABS_PER_REGION"
         NEVER "LATENCY_KV_NEVER"
     const char* BUILD_NAME "LATENCY_KV_BUILD"
+    void poison "latency_kv_poison"(void* address, size_t size) noexcept nogil
+    void unpoison "latency_kv_unpoison"(void* address, size_t size) noexcept nogil
     void prefetch "latency_kv_prefetch"(const void* address) noexcept nogil
     bint likely "latency_kv_likely"(bint condition) noexcept nogil
     uint32_t lowest_bit "latency_kv_lowest_bit"(uint32_t bits) noexcept nogil

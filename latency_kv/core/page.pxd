@@ -201,6 +201,7 @@ cdef inline Page* page_copy(Arena* arena, const Page* source, uint64_t stamp) no
             prefetch(slot_entry(source.chunks[index].slots[lowest_bit(bits)]))
             bits &= bits - 1
     memcpy(page, source, sizeof(Page))
+    arena.debt += source.head.used
     page.head.stamp = stamp
     page.head.refs = 1
     for index in range(CHUNKS):

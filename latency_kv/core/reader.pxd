@@ -22,6 +22,9 @@ cdef int layout_1() noexcept nogil
 
 cdef Arena* shared_arena() noexcept nogil
 
+# Let a thread release what a dropped table leaves behind, when it is much; with the GIL.
+cdef void wake_sweeper() noexcept
+
 
 cdef class ByteReader:
     cdef Table table

@@ -1,22 +1,22 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, freethreading_compatible=False
+# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
 """ByteReader and Scan: reading a table by key and in order, for stores and snapshots alike.
 
 Knows how objects become bytes and bytes objects; the rooms below know the table.  Start
 with `ByteReader.get`, then `Scan`.
 """
 
+import _thread
 import collections.abc
-from itertools import repeat
+import os
+import time
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.mem cimport PyMem_RawFree
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from latency_kv.core.arena cimport Arena
+from latency_kv.core.bulk cimport index_order
 from latency_kv.core.cursor cimport (
     Cursor, cursor_close, cursor_open, cursor_step,
 )
@@ -25,18 +25,17 @@ from latency_kv.core.entry cimport (
     entry_value, entry_value_bytes, compare_bytes,
 )
 from latency_kv.core.hash cimport hash_bytes
-from latency_kv.core.index cimport (
-    common_size, index_order, key_word, node_children, node_keys, node_size,
-    node_words,
-)
 from latency_kv.core.machine cimport (
     BUILD_NAME, CHUNKS, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, bit_count,
     lowest_bit, match, prefetch,
 )
+from latency_kv.core.node cimport (
+    common_size, key_word, node_children, node_keys, node_size, node_words,
+)
 from latency_kv.core.page cimport (
     EMPTY, Chunk, Page, hash_home, hash_step, hash_tag, page_find, slot_entry,
 )
-from latency_kv.core.sharing cimport table_release, table_share
+from latency_kv.core.sharing cimport reclaim, table_release, table_share
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
     DONE, Node, Root, Segment, Table, Walk, root_size, segment_of, table_find, table_page,
@@ -66,6 +65,46 @@ cdef int layout_1() noexcept nogil:
 
 cdef Arena* shared_arena() noexcept nogil:
     return &ARENA
+
+
+# Whether a thread of sweep() is running.
+cdef bint SWEEPING = False
+# Long enough to leave the GIL to others, short enough for a million entries a second.
+_SWEEP_PAUSE = 50e-6
+
+
+def sweep():
+    """Release what waits to be released, a little at a time, until nothing does.
+
+    Writers do that as they go; this is the thread for the time when nobody writes.
+    """
+    global SWEEPING
+    while ARENA.dead != NULL:
+        reclaim(&ARENA, 1)
+        time.sleep(_SWEEP_PAUSE)
+    SWEEPING = False
+
+
+cdef void wake_sweeper() noexcept:
+    """Start sweeping unless little is left, or the interpreter is at its end."""
+    global SWEEPING
+    reclaim(&ARENA, 1)
+    if ARENA.dead == NULL or SWEEPING:
+        return
+    SWEEPING = True
+    try:
+        _thread.start_new_thread(sweep, ())
+    except (MemoryError, RuntimeError):
+        SWEEPING = False
+
+
+def _after_fork():
+    global SWEEPING
+    SWEEPING = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 cdef Entry* successor(const char* prefix, Py_ssize_t size) except? NULL:
@@ -98,6 +137,7 @@ cdef class ByteReader:
     def __dealloc__(self):
         if self.table.family != NULL:
             table_release(&self.table)
+            wake_sweeper()
 
     cdef int order(self) except -1:
         if index_order(&self.table):
@@ -155,17 +195,19 @@ cdef class ByteReader:
 
         Looks up several keys at a time, so that their cache misses overlap.
         """
-        cdef list wanted = [
-            span_bytes(key, "key") for key in keys
-        ]
-        cdef Py_ssize_t count = len(wanted), start, index, size
-        cdef list values = [None] * count
+        cdef list wanted = []
+        cdef Py_ssize_t count, start, index, size
+        cdef list values
         cdef uint64_t hashes[BATCH]
         cdef Page* pages[BATCH]
         cdef Entry* entries[BATCH]
         cdef Entry* entry
         cdef bytes key
-        cdef object value
+        # No comprehension: Cython 3.3's drops a reference too many when memory ends.
+        for source in keys:
+            wanted.append(span_bytes(source, "key"))
+        count = len(wanted)
+        values = [None] * count
         for start in range(0, count, BATCH):
             size = min(count - start, BATCH)
             for index in range(size):

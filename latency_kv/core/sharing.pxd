@@ -8,13 +8,14 @@ a snapshot of millions never stops anyone.
 Knows all that is counted: pages, segments, roots, nodes and entries.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from latency_kv.core.arena cimport Arena, Shared, arena_free
 from latency_kv.core.entry cimport Entry, entry_release
-from latency_kv.core.index cimport index_drop, node_children, node_keys, node_size
+from latency_kv.core.index cimport index_drop
 from latency_kv.core.machine cimport (
-    CHUNKS, SEGMENT_PAGES, SLOT_MASK, lowest_bit, match, prefetch,
+    CHUNKS, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, lowest_bit, match, prefetch,
 )
+from latency_kv.core.node cimport node_children, node_keys, node_size
 from latency_kv.core.page cimport EMPTY, Chunk, Page, slot_entry
 from latency_kv.core.table cimport (
     KIND_BRANCH, KIND_LEAF, KIND_PAGE, KIND_ROOT, KIND_SEGMENT, Node, Root, Segment, Table,
@@ -22,8 +23,8 @@ from latency_kv.core.table cimport (
 )
 
 cdef enum:
-    # Children that one write releases: about a microsecond's work, and more than one write
-    # can leave behind, so the queue shrinks.
+    # Children that one change releases, beside as many as its copies have counted once more:
+    # about a microsecond's work, and more than it leaves behind, so the queue shrinks.
     RECLAIM_BUDGET = 64
 
 
@@ -87,27 +88,22 @@ cdef inline void reclaim_child(Arena* arena, Shared* dead) noexcept nogil:
     """Release a segment's page, a root's segment or a node's cell; the next in line."""
     cdef size_t index = dead.stamp, ahead = index + 8
     cdef Segment* segment
-    cdef Segment* below
     cdef Node* node
     cdef Page* page
-    dead.stamp += 1
     if dead.kind == KIND_SEGMENT:
-        segment = <Segment*>dead
-        page = segment.pages[index]
+        page = (<Segment*>dead).pages[index]
         if ahead < SEGMENT_PAGES:
-            prefetch(segment.pages[ahead])
-        # Slots that share a page are adjacent and count once: the last of them pays.
-        if index + 1 == SEGMENT_PAGES or segment.pages[index + 1] != page:
-            shared_release(arena, &page.head)
+            prefetch((<Segment*>dead).pages[ahead])
+        # The slots that share a page count once.
+        dead.stamp += <size_t>1 << (dead.level + SEGMENT_BITS - page.head.level)
+        shared_release(arena, &page.head)
     elif dead.kind == KIND_ROOT:
-        below = segment_of((<Root*>dead).slots[index])
-        if (
-            index + 1 == <size_t>1 << dead.level
-            or segment_of((<Root*>dead).slots[index + 1]) != below
-        ):
-            shared_release(arena, &below.head)
+        segment = segment_of((<Root*>dead).slots[index])
+        dead.stamp += <size_t>1 << (dead.level - segment.head.level)
+        shared_release(arena, &segment.head)
     else:
         node = <Node*>dead
+        dead.stamp += 1
         if ahead < dead.used:
             prefetch(node_keys(node)[ahead])
         if dead.kind == KIND_LEAF or index:
@@ -116,12 +112,14 @@ cdef inline void reclaim_child(Arena* arena, Shared* dead) noexcept nogil:
             shared_release(arena, &node_children(node)[index].head)
 
 
-cdef inline void reclaim(Arena* arena, int budget) noexcept nogil:
-    """Release up to about budget children of the dead, with the GIL held; allocates nothing.
+cdef inline void reclaim(Arena* arena, size_t changes) noexcept nogil:
+    """Release what so many changes owe, with the GIL held; allocates nothing.
 
     A child that dies is pushed before its parent, and released first.
     """
     cdef Shared* dead
+    cdef int64_t budget = <int64_t>(changes * RECLAIM_BUDGET + arena.debt)
+    arena.debt = 0
     while budget > 0 and arena.dead != NULL:
         dead = arena.dead
         budget -= 1

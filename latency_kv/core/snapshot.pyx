@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, freethreading_compatible=False
+# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
 """StateSnapshot: a store as it was at one moment, frozen and readable.
 
 It holds the directory and the index of its moment; the store copies what it goes on to
@@ -7,21 +7,22 @@ write.  Reads are ByteReader's.
 """
 
 import collections.abc
+import datetime
 import time
-from datetime import UTC, datetime, timedelta
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree
 
-from latency_kv.core.index cimport Cell, index_build, index_gather
+from latency_kv.core.bulk cimport Cell, index_build, index_gather
 from latency_kv.core.reader cimport ByteReader
 from latency_kv.core.sharing cimport table_share
 from latency_kv.core.table cimport Status, Table
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @cython.final
+@cython.collection_type("mapping")
 cdef class StateSnapshot(ByteReader):
     """A store's entries as they were when `InMemoryStore.snapshot` was called.
 
@@ -34,7 +35,7 @@ cdef class StateSnapshot(ByteReader):
     @property
     def created_at(self):
         """The moment of the snapshot, in UTC, to the microsecond."""
-        return _EPOCH + timedelta(microseconds=self.timestamp_ns // 1000)
+        return _EPOCH + datetime.timedelta(microseconds=self.timestamp_ns // 1000)
 
     @property
     def version(self):

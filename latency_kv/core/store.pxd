@@ -34,7 +34,7 @@ cdef class InMemoryStore(ByteReader):
         const char* stop, Py_ssize_t stop_size,
     ) except -1
 
-    cdef void reclaim_some(self) noexcept
+    cdef void reclaim(self, Py_ssize_t changes) noexcept
     cdef int rekey(self) except -1
     cdef int write(
         self, const char* key, Py_ssize_t key_size,
@@ -45,5 +45,5 @@ cdef class InMemoryStore(ByteReader):
     cdef object remove(self, object key, bint wanted)
     cdef void undo(self, Change* changes, Py_ssize_t count, bint removal) noexcept
     cdef int put_changes(self, Change* changes, Py_ssize_t count) except -1
-    cdef Py_ssize_t remove_changes(self, Change* changes, Py_ssize_t count) except -1
-    cdef Py_ssize_t delete_cursor(self, Cursor* cursor) except -1
+    cdef object remove_changes(self, Change* changes, Py_ssize_t count)
+    cdef object delete_cursor(self, Cursor* cursor)

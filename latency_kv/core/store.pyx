@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, freethreading_compatible=False
+# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
 """InMemoryStore: the byte store; what writes to a table, on top of what reads it.
 
 Every method takes its buffers, integers and iterables first, then looks up and changes
@@ -13,6 +13,7 @@ import os
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -29,10 +30,8 @@ from latency_kv.core.machine cimport PAGE_CAPACITY, little_endian64, prefetch
 from latency_kv.core.page cimport (
     ABSENT, Page, hash_home, page_insert, page_locate, page_remove, page_slot, slot_of,
 )
-from latency_kv.core.reader cimport ByteReader, shared_arena
-from latency_kv.core.sharing cimport (
-    RECLAIM_BUDGET, reclaim, table_release, table_share,
-)
+from latency_kv.core.reader cimport ByteReader, shared_arena, wake_sweeper
+from latency_kv.core.sharing cimport reclaim, table_release, table_share
 from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
 from latency_kv.core.span cimport (
     Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
@@ -76,6 +75,7 @@ cdef enum:
 
 
 @cython.final
+@cython.collection_type("mapping")
 cdef class InMemoryStore(ByteReader):
     """A mapping from bytes to bytes with ordered scans and O(1) snapshots.
 
@@ -106,9 +106,9 @@ cdef class InMemoryStore(ByteReader):
 
     # --- one entry ------------------------------------------------------------------------
 
-    cdef void reclaim_some(self) noexcept:
+    cdef void reclaim(self, Py_ssize_t changes) noexcept:
         if self.table.arena.dead != NULL:
-            reclaim(self.table.arena, RECLAIM_BUDGET)
+            reclaim(self.table.arena, changes)
 
     cdef int rekey(self) except -1:
         if table_rekey(&self.table):
@@ -131,7 +131,7 @@ cdef class InMemoryStore(ByteReader):
         prefetch(page)
         place = page_locate(page, hash, key, key_size, &crafted)
         if place != ABSENT and table_assign(table, hash, place, value, value_size):
-            self.reclaim_some()
+            self.reclaim(1)
             return 0
         entry = entry_new(table.arena, key, key_size, value, value_size, large)
         if entry == NULL:
@@ -152,7 +152,7 @@ cdef class InMemoryStore(ByteReader):
         index_note(table, entry, False)
         if replaced != NULL:
             entry_release(table.arena, replaced)
-        self.reclaim_some()
+        self.reclaim(1)
         return 0
 
     cdef int c_put(
@@ -175,7 +175,7 @@ cdef class InMemoryStore(ByteReader):
             return 0
         index_note(table, removed, True)
         entry_release(table.arena, removed)
-        self.reclaim_some()
+        self.reclaim(1)
         return 1
 
     cdef int put_span(self, Span* key, Span* value, object source) except -1:
@@ -320,12 +320,13 @@ cdef class InMemoryStore(ByteReader):
         A counter is a signed 64-bit little-endian integer.  Raises ValueError for a value
         of another size, OverflowError beyond 64 bits.
         """
-        cdef int64_t step = delta
+        cdef int64_t step = PyNumber_Index(delta)
         cdef int64_t total = 0
         cdef uint8_t counter[COUNTER_SIZE]
         cdef Span span
         cdef Entry* entry
         cdef int index
+        cdef object answer
         span_take(&span, key, "key")
         try:
             entry = table_find(&self.table, span.data, span.size)
@@ -343,8 +344,10 @@ cdef class InMemoryStore(ByteReader):
             total += step
             for index in range(COUNTER_SIZE):
                 counter[index] = <uint8_t>(<uint64_t>total >> (8 * index))
+            # The answer first: without memory for it, nothing may have changed.
+            answer = total
             self.c_put(span.data, span.size, <char*>counter, COUNTER_SIZE)
-            return total
+            return answer
         finally:
             span_drop(&span)
 
@@ -420,44 +423,57 @@ cdef class InMemoryStore(ByteReader):
             index_note(table, changes[index].entry, False)
             if changes[index].replaced != NULL:
                 entry_release(table.arena, changes[index].replaced)
-        self.reclaim_some()
+        self.reclaim(count)
         return 0
 
-    cdef Py_ssize_t remove_changes(self, Change* changes, Py_ssize_t count) except -1:
+    cdef object remove_changes(self, Change* changes, Py_ssize_t count):
         """Delete all entries or none, and give up their counts; returns how many went."""
         cdef Table* table = &self.table
         cdef Py_ssize_t index, removed_count = 0
         cdef Entry* entry
         cdef Entry* removed
+        cdef Status status = DONE
+        cdef object answer
         for index in range(count):
             entry = changes[index].entry
-            if table_remove(
+            status = table_remove(
                 table, hash_bytes(&table.hash, entry_key(entry), entry.key_size),
                 entry_key(entry), entry.key_size, &removed,
-            ):
-                self.undo(changes, index, True)
-                raise MemoryError("no memory to delete these entries; nothing has changed")
+            )
+            if status:
+                break
             if removed == NULL:
                 # The key was named twice.
                 changes[index].entry = NULL
-            # Still counted by the change.
+            else:
+                removed_count += 1
+            # The change goes on counting it, or the one that named it first.
             entry_release(table.arena, entry)
+        try:
+            if status:
+                raise MemoryError("no memory to delete these entries; nothing has changed")
+            answer = removed_count
+        except MemoryError:
+            self.undo(changes, index if status else count, True)
+            raise
         for index in range(count):
             entry = changes[index].entry
             if entry != NULL:
                 index_note(table, entry, True)
                 entry_release(table.arena, entry)
                 changes[index].entry = NULL
-                removed_count += 1
-        self.reclaim_some()
-        return removed_count
+        self.reclaim(count)
+        return answer
 
     def put_many(self, entries):
         """Put all entries of a mapping or of an iterable of pairs, or none if it raises."""
-        cdef Changes changes = Changes()
+        cdef _Changes changes = _Changes()
         cdef Span key_span, value_span
         if isinstance(entries, collections.abc.Mapping):
             entries = entries.items()
+        elif hasattr(entries, "keys"):
+            keys = entries.keys()
+            entries = zip(keys, map(entries.__getitem__, keys))
         for key, value in entries:
             span_none(&key_span)
             span_none(&value_span)
@@ -478,10 +494,12 @@ cdef class InMemoryStore(ByteReader):
 
     def delete_many(self, keys):
         """Delete the entries of all keys, or none if it raises; return how many there were."""
-        cdef Changes changes = Changes()
-        cdef list wanted = [span_bytes(key, "key") for key in keys]
+        cdef _Changes changes = _Changes()
+        cdef list wanted = []
         cdef Entry* entry
         cdef bytes key
+        for source in keys:
+            wanted.append(span_bytes(source, "key"))
         for key in wanted:
             entry = table_find(
                 &self.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
@@ -490,11 +508,11 @@ cdef class InMemoryStore(ByteReader):
                 changes.hold(entry)
         return self.remove_changes(changes.changes, changes.count)
 
-    cdef Py_ssize_t delete_cursor(self, Cursor* cursor) except -1:
+    cdef object delete_cursor(self, Cursor* cursor):
         """Delete what a cursor walks over, and close it."""
-        cdef Changes changes
+        cdef _Changes changes
         try:
-            changes = Changes()
+            changes = _Changes()
             while cursor_step(cursor):
                 changes.hold(cursor.entry)
         finally:
@@ -554,7 +572,7 @@ cdef class InMemoryStore(ByteReader):
         fresh.index.node_bytes = 0
         self.table = fresh
         table_release(&old)
-        self.reclaim_some()
+        wake_sweeper()
 
     def snapshot(self):
         """Return a StateSnapshot of the store as it is now.  O(1)."""
@@ -568,7 +586,7 @@ cdef class InMemoryStore(ByteReader):
             snapshot.order()
         table_share(&snapshot.table, &self.table)
         table_release(&old)
-        self.reclaim_some()
+        wake_sweeper()
 
     def copy(self):
         """Return an independent store with the same entries.  O(1)."""
@@ -625,7 +643,7 @@ cdef class InMemoryStore(ByteReader):
         )
 
 
-cdef class Changes:
+cdef class _Changes:
     """A growing list of changes that gives up their counts when it goes."""
 
     cdef Change* changes

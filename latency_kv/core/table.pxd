@@ -232,6 +232,7 @@ cdef inline Root* table_own_root(Table* table) noexcept nogil:
             last = segment
     table.root = copy
     table.copies += 1
+    table.arena.debt += <size_t>1 << root.head.level
     shared_release(table.arena, &root.head)
     return copy
 
@@ -271,6 +272,7 @@ cdef inline Segment* table_own_segment(Table* table, uint64_t hash) noexcept nog
     else:
         root_fill(table, hash, copy)
     table.copies += 1
+    table.arena.debt += SEGMENT_PAGES
     shared_release(table.arena, &segment.head)
     return copy
 

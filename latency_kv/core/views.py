@@ -15,10 +15,12 @@ class KeysView(collections.abc.KeysView[bytes]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._mapping)
+        keys: Iterator[bytes] = iter(self._mapping)
+        return keys
 
     def __reversed__(self) -> Iterator[bytes]:
-        return reversed(self._mapping)
+        keys: Iterator[bytes] = reversed(self._mapping)
+        return keys
 
 
 class ValuesView(collections.abc.ValuesView[bytes]):
