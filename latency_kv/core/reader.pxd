@@ -9,9 +9,10 @@ Without the GIL the caller keeps writers out; on a snapshot nothing is ever writ
 reads are safe at any time.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.cursor cimport Cursor
-from latency_kv.core.entry cimport Entry, entry_value
+from latency_kv.core.entry cimport Entry, entry_value, entry_value_bytes
 from latency_kv.core.machine cimport NEVER
 from latency_kv.core.table cimport Table, table_find
 
@@ -67,6 +68,16 @@ cdef class ByteReader:
 
     cdef object read(self, object key, object default)
     cdef int adopt(self, Table* source) except -1
+
+
+# The body of get.  The final classes define it each for itself: an interpreter that
+# specialises calls does so only for methods of the object's own class.
+cdef inline object reader_get(ByteReader reader, object key, object default):
+    cdef Entry* entry
+    if PyBytes_CheckExact(key):
+        entry = table_find(&reader.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        return default if entry == NULL else entry_value_bytes(entry)
+    return reader.read(key, default)
 
 
 cdef class Scan:

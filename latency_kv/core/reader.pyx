@@ -33,9 +33,11 @@ from latency_kv.core.node cimport (
     common_size, key_word, node_children, node_keys, node_size, node_words,
 )
 from latency_kv.core.page cimport (
-    EMPTY, Chunk, Page, hash_home, hash_step, hash_tag, page_find, slot_entry,
+    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_step, hash_tag, page_find, slot_entry,
 )
-from latency_kv.core.sharing cimport reclaim, table_release, table_share
+from latency_kv.core.sharing cimport (
+    RECLAIM_BUDGET, reclaim, table_release, table_share,
+)
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
     DONE, Node, Root, Segment, Table, Walk, root_size, segment_of, table_find, table_page,
@@ -80,7 +82,7 @@ def sweep():
     """
     global SWEEPING
     while ARENA.dead != NULL:
-        reclaim(&ARENA, 1)
+        reclaim(&ARENA, RECLAIM_BUDGET)
         time.sleep(_SWEEP_PAUSE)
     SWEEPING = False
 
@@ -88,7 +90,7 @@ def sweep():
 cdef void wake_sweeper() noexcept:
     """Start sweeping unless little is left, or the interpreter is at its end."""
     global SWEEPING
-    reclaim(&ARENA, 1)
+    reclaim(&ARENA, RECLAIM_BUDGET)
     if ARENA.dead == NULL or SWEEPING:
         return
     SWEEPING = True
@@ -162,18 +164,8 @@ cdef class ByteReader:
         finally:
             span_drop(&span)
 
-    def get(self, key, default=None):
-        """Return the value of key as bytes, or default.  O(1)."""
-        cdef Entry* entry
-        if PyBytes_CheckExact(key):
-            entry = table_find(
-                &self.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
-            )
-            return default if entry == NULL else entry_value_bytes(entry)
-        return self.read(key, default)
-
     def __getitem__(self, key):
-        value = self.get(key)
+        value = reader_get(self, key, None)
         if value is None:
             raise KeyError(key)
         return value
@@ -217,7 +209,7 @@ cdef class ByteReader:
                 )
                 pages[index] = table_page(&self.table, hashes[index])
                 prefetch(&pages[index].chunks[hash_home(hashes[index])])
-                prefetch(&pages[index].chunks[hash_home(hashes[index])].slots[6])
+                prefetch(&pages[index].chunks[hash_home(hashes[index])].slots[SECOND_LINE])
             for index in range(size):
                 entries[index] = _first_match(pages[index], hashes[index])
                 prefetch(entries[index])

@@ -112,14 +112,12 @@ cdef inline void reclaim_child(Arena* arena, Shared* dead) noexcept nogil:
             shared_release(arena, &node_children(node)[index].head)
 
 
-cdef inline void reclaim(Arena* arena, size_t changes) noexcept nogil:
-    """Release what so many changes owe, with the GIL held; allocates nothing.
+cdef inline void reclaim(Arena* arena, int64_t budget) noexcept nogil:
+    """Release about so many children of the dead, with the GIL held; allocates nothing.
 
     A child that dies is pushed before its parent, and released first.
     """
     cdef Shared* dead
-    cdef int64_t budget = <int64_t>(changes * RECLAIM_BUDGET + arena.debt)
-    arena.debt = 0
     while budget > 0 and arena.dead != NULL:
         dead = arena.dead
         budget -= 1
@@ -130,3 +128,10 @@ cdef inline void reclaim(Arena* arena, size_t changes) noexcept nogil:
             budget -= reclaim_page(arena, <Page*>dead)
         else:
             reclaim_child(arena, dead)
+
+
+cdef inline void settle(Arena* arena, size_t changes) noexcept nogil:
+    """Pay for so many changes, and for what they copied, by reclaiming."""
+    if arena.dead != NULL:
+        reclaim(arena, <int64_t>(changes * RECLAIM_BUDGET + arena.debt))
+    arena.debt = 0

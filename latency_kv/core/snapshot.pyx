@@ -14,7 +14,7 @@ cimport cython
 from cpython.mem cimport PyMem_RawFree
 
 from latency_kv.core.bulk cimport Cell, index_build, index_gather
-from latency_kv.core.reader cimport ByteReader
+from latency_kv.core.reader cimport ByteReader, reader_get
 from latency_kv.core.sharing cimport table_share
 from latency_kv.core.table cimport Status, Table
 
@@ -31,6 +31,10 @@ cdef class StateSnapshot(ByteReader):
 
     def __init__(self, *args, **kwargs):
         raise TypeError("a StateSnapshot is made by InMemoryStore.snapshot()")
+
+    def get(self, key, default=None):
+        """Return the value of key as bytes, or default.  O(1)."""
+        return reader_get(self, key, default)
 
     @property
     def created_at(self):

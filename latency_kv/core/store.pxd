@@ -34,7 +34,6 @@ cdef class InMemoryStore(ByteReader):
         const char* stop, Py_ssize_t stop_size,
     ) except -1
 
-    cdef void reclaim(self, Py_ssize_t changes) noexcept
     cdef int rekey(self) except -1
     cdef int write(
         self, const char* key, Py_ssize_t key_size,

@@ -30,8 +30,8 @@ from latency_kv.core.machine cimport PAGE_CAPACITY, little_endian64, prefetch
 from latency_kv.core.page cimport (
     ABSENT, Page, hash_home, page_insert, page_locate, page_remove, page_slot, slot_of,
 )
-from latency_kv.core.reader cimport ByteReader, shared_arena, wake_sweeper
-from latency_kv.core.sharing cimport reclaim, table_release, table_share
+from latency_kv.core.reader cimport ByteReader, reader_get, shared_arena, wake_sweeper
+from latency_kv.core.sharing cimport settle, table_release, table_share
 from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
 from latency_kv.core.span cimport (
     Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
@@ -106,9 +106,9 @@ cdef class InMemoryStore(ByteReader):
 
     # --- one entry ------------------------------------------------------------------------
 
-    cdef void reclaim(self, Py_ssize_t changes) noexcept:
-        if self.table.arena.dead != NULL:
-            reclaim(self.table.arena, changes)
+    def get(self, key, default=None):
+        """Return the value of key as bytes, or default.  O(1)."""
+        return reader_get(self, key, default)
 
     cdef int rekey(self) except -1:
         if table_rekey(&self.table):
@@ -131,7 +131,7 @@ cdef class InMemoryStore(ByteReader):
         prefetch(page)
         place = page_locate(page, hash, key, key_size, &crafted)
         if place != ABSENT and table_assign(table, hash, place, value, value_size):
-            self.reclaim(1)
+            settle(table.arena, 1)
             return 0
         entry = entry_new(table.arena, key, key_size, value, value_size, large)
         if entry == NULL:
@@ -152,7 +152,7 @@ cdef class InMemoryStore(ByteReader):
         index_note(table, entry, False)
         if replaced != NULL:
             entry_release(table.arena, replaced)
-        self.reclaim(1)
+        settle(table.arena, 1)
         return 0
 
     cdef int c_put(
@@ -175,7 +175,7 @@ cdef class InMemoryStore(ByteReader):
             return 0
         index_note(table, removed, True)
         entry_release(table.arena, removed)
-        self.reclaim(1)
+        settle(table.arena, 1)
         return 1
 
     cdef int put_span(self, Span* key, Span* value, object source) except -1:
@@ -423,7 +423,7 @@ cdef class InMemoryStore(ByteReader):
             index_note(table, changes[index].entry, False)
             if changes[index].replaced != NULL:
                 entry_release(table.arena, changes[index].replaced)
-        self.reclaim(count)
+        settle(table.arena, count)
         return 0
 
     cdef object remove_changes(self, Change* changes, Py_ssize_t count):
@@ -462,7 +462,7 @@ cdef class InMemoryStore(ByteReader):
                 index_note(table, entry, True)
                 entry_release(table.arena, entry)
                 changes[index].entry = NULL
-        self.reclaim(count)
+        settle(table.arena, count)
         return answer
 
     def put_many(self, entries):

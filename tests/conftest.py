@@ -1,0 +1,44 @@
+"""What every test shares: the seed, the tier, and the profiles of hypothesis.
+
+The tier is small unless LATENCY_KV_CHECK=1, which `make check` sets. A test that plays
+at random asks for `seed`, which prints the command that repeats the run; pytest shows
+it when the test fails. Start at `seed`.
+"""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+FULL = os.environ.get("LATENCY_KV_CHECK") == "1"
+
+settings.register_profile(
+    "test", max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
+)
+settings.register_profile(
+    "check",
+    max_examples=3_000,
+    stateful_step_count=100,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("check" if FULL else "test")
+
+
+@pytest.fixture
+def full() -> bool:
+    """Whether this run is `make check`, with full counts."""
+    return FULL
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed, LATENCY_KV_SEED if it is set, printed with the way to repeat the run."""
+    given = os.environ.get("LATENCY_KV_SEED")
+    chosen = int(given) if given else random.SystemRandom().getrandbits(32)
+    tier = "LATENCY_KV_CHECK=1 " if FULL else ""
+    command = f"{tier}LATENCY_KV_SEED={chosen} python -m pytest"
+    print(f"repeat with: {command} '{request.node.nodeid}'")
+    return chosen

@@ -1,0 +1,36 @@
+"""Types: the package is strict, and the stubs of the compiled modules tell the truth."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fresh import TESTS, run_fresh
+
+ROOT = TESTS.parent
+COMPILED = sorted(
+    f"latency_kv.core.{path.stem}" for path in (ROOT / "latency_kv/core").glob("*.pyx")
+)
+
+# What Cython gives every module for cimport; no stub has it.
+CYTHON_OWN = r"latency_kv\.core\.\w+\.__pyx_capi__"
+
+
+def test_package_is_strictly_typed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "latency_kv"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_stub_agrees_with_the_compiled_module(module: str, tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.write_text(CYTHON_OWN)
+    options = ["--concise", "--ignore-unused-allowlist", f"--allowlist={allowed}"]
+    run_fresh("-m", "mypy.stubtest", *options, module)
