@@ -21,7 +21,7 @@ from latency_kv.core.entry cimport (
 )
 from latency_kv.core.machine cimport prefetch
 from latency_kv.core.node cimport (
-    HEIGHT_MAX, branch_search, node_children, node_keys, node_search,
+    HEIGHT_MAX, branch_search, node_ask, node_children, node_keys, node_search,
 )
 from latency_kv.core.table cimport (
     DONE, NO_MEMORY, Family, Node, Status, Table, shared_release,
@@ -31,6 +31,7 @@ cdef enum:
     # Entries asked for ahead of the step that reads them: it halves the time of a scan
     # through a store that does not fit the cache.
     AHEAD = 16
+    ENTRY_TAIL = 40      # where an entry of 16-byte key and value ends
 
 cdef struct Cursor:
     const char* key             # the step's entry; its pointers belong to the cursor
@@ -49,6 +50,21 @@ cdef struct Cursor:
     int stop                    # forward: end of the leaf's part of the walk; reverse: start
 
 
+cdef inline void ask_entry(const Entry* entry) noexcept nogil:
+    """Ask for an entry's first two lines: half of the small ones lie across a border."""
+    prefetch(entry)
+    prefetch(<const char*>entry + ENTRY_TAIL)
+
+
+cdef inline void ask_next_leaf(Cursor* cursor) noexcept nogil:
+    """Ask for the leaf behind this one, where it has the same parent."""
+    cdef int position
+    if cursor.height:
+        position = cursor.position[1] + (-1 if cursor.reverse else 1)
+        if 0 <= position < cursor.path[1].head.used:
+            node_ask(node_children(cursor.path[1])[position])
+
+
 cdef inline void cursor_limit(Cursor* cursor) noexcept nogil:
     """Find how far the walk goes in the leaf that it has entered."""
     cdef Node* leaf = cursor.path[0]
@@ -62,10 +78,10 @@ cdef inline void cursor_limit(Cursor* cursor) noexcept nogil:
     start = cursor.position[0]
     if cursor.reverse:
         for index in range(start, max(start - AHEAD, cursor.stop - 1), -1):
-            prefetch(keys[index])
+            ask_entry(keys[index])
     else:
         for index in range(start, min(start + AHEAD, cursor.stop)):
-            prefetch(keys[index])
+            ask_entry(keys[index])
 
 
 cdef inline void cursor_descend(Cursor* cursor, int level) noexcept nogil:
@@ -73,6 +89,7 @@ cdef inline void cursor_descend(Cursor* cursor, int level) noexcept nogil:
     cdef Node* node
     while level:
         node = node_children(cursor.path[level])[cursor.position[level]]
+        node_ask(node)
         level -= 1
         cursor.path[level] = node
         cursor.position[level] = node.head.used - 1 if cursor.reverse else 0
@@ -108,7 +125,9 @@ cdef inline bint cursor_step(Cursor* cursor) noexcept nogil:
         if cursor.reverse:
             if position >= cursor.stop:
                 if position - AHEAD >= cursor.stop:
-                    prefetch(keys[position - AHEAD])
+                    ask_entry(keys[position - AHEAD])
+                elif position - AHEAD == -1:
+                    ask_next_leaf(cursor)
                 cursor.position[0] = position - 1
                 break
             # A leaf that is cut short by the bound is the last one.
@@ -117,7 +136,9 @@ cdef inline bint cursor_step(Cursor* cursor) noexcept nogil:
         else:
             if position < cursor.stop:
                 if position + AHEAD < cursor.stop:
-                    prefetch(keys[position + AHEAD])
+                    ask_entry(keys[position + AHEAD])
+                elif position + AHEAD == cursor.path[0].head.used:
+                    ask_next_leaf(cursor)
                 cursor.position[0] = position + 1
                 break
             if cursor.stop < cursor.path[0].head.used or not cursor_next_leaf(cursor):
@@ -155,6 +176,7 @@ cdef inline void cursor_seek(
             cursor.path[level] = node
             cursor.position[level] = <int>branch_search(node, key, key_size)
             node = node_children(node)[cursor.position[level]]
+            node_ask(node)
             level -= 1
         cursor.path[0] = node
         cursor.position[0] = <int>node_search(node, key, key_size, &equal) - cursor.reverse

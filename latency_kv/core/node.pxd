@@ -22,12 +22,12 @@ Knows entries.  Touches no Python object, raises nothing.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 from latency_kv.core.entry cimport Entry, compare_bytes, entry_key
-from latency_kv.core.machine cimport NODE_CAPACITY, big_endian64, likely
+from latency_kv.core.machine cimport NODE_CAPACITY, big_endian64, likely, prefetch
 from latency_kv.core.table cimport Node
 
 cdef enum:
     NODE_HEADER = 64
-    HEIGHT_MAX = 32
+    HEIGHT_MAX = 16      # of half-full nodes: more entries than there are addresses
 
 
 cdef inline uint64_t* node_words(Node* node) noexcept nogil:
@@ -44,6 +44,13 @@ cdef inline Node** node_children(Node* node) noexcept nogil:
 
 cdef inline size_t node_size(int level) noexcept nogil:
     return NODE_HEADER + NODE_CAPACITY * <size_t>(24 if level else 16)
+
+
+cdef inline void node_ask(Node* node) noexcept nogil:
+    """Ask for a node's header, words and keys at once: searching takes them one by one."""
+    cdef int line
+    for line in range(1 + (NODE_CAPACITY >> 2)):
+        prefetch(<char*>node + line * NODE_HEADER)
 
 
 cdef inline uint64_t key_word(const char* key, size_t key_size, size_t skip) noexcept nogil:

@@ -101,7 +101,8 @@ def test_snapshots_are_read_while_the_store_is_written(rounds: int) -> None:
         try:
             for number in range(rounds):
                 value = b"%d" % number
-                store.put_many({b"left": value, b"right": value, value: value})
+                other = b"%d" % (number % 300)
+                store.put_many({b"left": value, b"right": value, other: value})
         finally:
             done.set()
 
