@@ -13,6 +13,7 @@ ENVS := $(CURDIR)/build/env
 SOURCES := pyproject.toml setup.py $(shell find latency_kv -type f \
 	-name '*.p*' -not -name '*.pyc' -o -name '*.rs')
 
+.SECONDARY:
 .PHONY: run test check sanitize bench clean
 
 # An environment with the package and the extras of its name, made anew when a source is newer.

@@ -26,7 +26,7 @@ def environment(**folders: str) -> dict[str, str]:
 def output(*arguments: str) -> str:
     """Run this Python with these arguments and return what it prints."""
     return subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-P", *arguments],
         env=environment(),
         stdout=subprocess.PIPE,
         check=True,

@@ -9,13 +9,15 @@
     finally:
         store.close_cursor(&cursor)                                    with the GIL
 
-The pointers of a step stay valid until the cursor is closed, whatever is written meanwhile:
-the cursor counts the root, and with it all below.  A cursor that is not closed leaks.
+The pointers of a step stay valid until the cursor is closed, whatever is written meanwhile
+and whatever becomes of the store: the cursor counts the root, and with it all below.  A
+cursor that is not closed leaks.
 
 Knows nodes.  Steps need no GIL; opening and closing do.
 """
 
 from cpython.mem cimport PyMem_RawFree
+from latency_kv.core.arena cimport Arena
 from latency_kv.core.entry cimport (
     ENTRY_HEADER, INLINE_MAX, Entry, entry_key, entry_new, entry_release, entry_value,
 )
@@ -39,8 +41,8 @@ cdef struct Cursor:
     const char* value
     Py_ssize_t value_size
     Entry* entry
-    Table* table                # whose arena and family are used; NULL when not open
-    Family* family
+    Arena* arena                # NULL when not open
+    Family* family              # counts this cursor among its scans
     Node* root                  # counted; NULL when there is nothing to walk
     Entry* bound                # counted; where the walk ends, or NULL
     bint reverse
@@ -193,7 +195,7 @@ cdef inline Status cursor_open(
     cdef const char* bound = start if reverse else stop
     cdef size_t origin_size = stop_size if reverse else start_size
     cdef size_t bound_size = start_size if reverse else stop_size
-    cursor.table = table
+    cursor.arena = table.arena
     cursor.family = table.family
     cursor.root = table.index.root
     cursor.bound = NULL
@@ -217,15 +219,15 @@ cdef inline Status cursor_open(
 
 cdef inline void cursor_close(Cursor* cursor) noexcept nogil:
     """End the walk and give back what it held; closing twice does nothing more."""
-    if cursor.table == NULL:
+    if cursor.arena == NULL:
         return
     if cursor.root != NULL:
-        shared_release(cursor.table.arena, &cursor.root.head)
+        shared_release(cursor.arena, &cursor.root.head)
     if cursor.bound != NULL:
-        entry_release(cursor.table.arena, cursor.bound)
+        entry_release(cursor.arena, cursor.bound)
     cursor.root = NULL
     cursor.bound = NULL
     cursor.family.scans -= 1
     if cursor.family.scans + cursor.family.members == 0:
         PyMem_RawFree(cursor.family)
-    cursor.table = NULL
+    cursor.arena = NULL

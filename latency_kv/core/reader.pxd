@@ -9,8 +9,8 @@ Without the GIL the caller keeps writers out; on a snapshot nothing is ever writ
 reads are safe at any time.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from latency_kv.core.arena cimport Arena
 from latency_kv.core.cursor cimport Cursor
 from latency_kv.core.entry cimport Entry, entry_value, entry_value_bytes
 from latency_kv.core.machine cimport NEVER
@@ -20,8 +20,6 @@ from latency_kv.core.table cimport Table, table_find
 # invariant this number rises here and in reader.pyx, and an operator that was compiled
 # against another one fails to import: the module has no function of that name.
 cdef int layout_1() noexcept nogil
-
-cdef Arena* shared_arena() noexcept nogil
 
 # Let a thread release what a dropped table leaves behind, when it is much; with the GIL.
 cdef void wake_sweeper() noexcept
@@ -62,12 +60,11 @@ cdef class ByteReader:
         const char* stop, Py_ssize_t stop_size, bint reverse=*,
     ) except -1
 
-    # End the walk, with the GIL; every cursor that was opened has to be closed.  The
-    # reader must still be alive.
+    # End the walk, with the GIL; every cursor that was opened has to be closed.
     cdef void close_cursor(self, Cursor* cursor) noexcept
 
     cdef object read(self, object key, object default)
-    cdef int adopt(self, Table* source) except -1
+    cdef void adopt(self, Table* source) noexcept
 
 
 # The body of get.  The final classes define it each for itself: an interpreter that
@@ -80,11 +77,8 @@ cdef inline object reader_get(ByteReader reader, object key, object default):
     return reader.read(key, default)
 
 
+@cython.final
 cdef class Scan:
     cdef Cursor cursor
-    cdef ByteReader owner
     cdef Py_ssize_t remaining    # entries that the limit leaves; negative without one
     cdef int part
-    cdef int begin(
-        self, ByteReader owner, int part, bint reverse, Py_ssize_t limit
-    ) except -1

@@ -11,7 +11,8 @@ import collections.abc
 import os
 import time
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
@@ -24,10 +25,10 @@ from latency_kv.core.entry cimport (
     KEY_SIZE_MAX, Entry, entry_key, entry_key_bytes, entry_memory, entry_new, entry_release,
     entry_value, entry_value_bytes, compare_bytes,
 )
-from latency_kv.core.hash cimport hash_bytes
+from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
-    BUILD_NAME, CHUNKS, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, bit_count,
-    lowest_bit, match, prefetch,
+    BUILD_NAME, CHUNKS, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK,
+    little_endian64, lowest_bit, match, prefetch,
 )
 from latency_kv.core.node cimport (
     common_size, key_word, node_children, node_keys, node_size, node_words,
@@ -40,8 +41,8 @@ from latency_kv.core.sharing cimport (
 )
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
-    DONE, Node, Root, Segment, Table, Walk, root_size, segment_of, table_find, table_page,
-    table_top, walk_next_page,
+    Node, Segment, Table, Walk, family_leave, family_new, root_size, segment_of, table_find,
+    table_page, table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
 
@@ -65,9 +66,28 @@ cdef int layout_1() noexcept nogil:
     return 1
 
 
-cdef Arena* shared_arena() noexcept nogil:
-    return &ARENA
+cdef extern from *:
+    """
+    #ifndef LATENCY_KV_SEEDED
+    #define LATENCY_KV_SEEDED 0
+    #endif
+    """
+    bint SEEDED "LATENCY_KV_SEEDED"      # a test build whose secrets its tests know
 
+
+cdef HashKey draw_secret():
+    """The secret words of this process: stores and snapshots carry it with their pages."""
+    cdef bytes drawn = bytes(range(1, 33)) if SEEDED else os.urandom(32)
+    cdef HashKey secret
+    secret.first = little_endian64(PyBytes_AS_STRING(drawn))
+    secret.second = little_endian64(PyBytes_AS_STRING(drawn) + 8)
+    secret.strong_first = little_endian64(PyBytes_AS_STRING(drawn) + 16)
+    secret.strong_second = little_endian64(PyBytes_AS_STRING(drawn) + 24)
+    secret.strong = False
+    return secret
+
+
+cdef HashKey SECRET = draw_secret()
 
 # Whether a thread of sweep() is running.
 cdef bint SWEEPING = False
@@ -81,16 +101,19 @@ def sweep():
     Writers do that as they go; this is the thread for the time when nobody writes.
     """
     global SWEEPING
-    while ARENA.dead != NULL:
-        reclaim(&ARENA, RECLAIM_BUDGET)
-        time.sleep(_SWEEP_PAUSE)
-    SWEEPING = False
+    try:
+        while ARENA.dead != NULL:
+            reclaim(&ARENA, RECLAIM_BUDGET)
+            time.sleep(_SWEEP_PAUSE)
+    finally:
+        SWEEPING = False
 
 
 cdef void wake_sweeper() noexcept:
     """Start sweeping unless little is left, or the interpreter is at its end."""
     global SWEEPING
-    reclaim(&ARENA, RECLAIM_BUDGET)
+    if ARENA.dead != NULL:
+        reclaim(&ARENA, RECLAIM_BUDGET)
     if ARENA.dead == NULL or SWEEPING:
         return
     SWEEPING = True
@@ -107,6 +130,12 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+cdef void finish(Cursor* cursor) noexcept:
+    """Close a cursor; what it was the last to hold is released."""
+    cursor_close(cursor)
+    wake_sweeper()
 
 
 cdef Entry* successor(const char* prefix, Py_ssize_t size) except? NULL:
@@ -133,6 +162,18 @@ cdef class ByteReader:
     they see the entries as they were when the scan was created.
     """
 
+    def __cinit__(self):
+        # Whatever becomes of it, a reader has a table to read.
+        self.table.arena = &ARENA
+        self.table.hash = SECRET
+        self.table.family = family_new()
+        if self.table.family == NULL:
+            raise MemoryError
+        if table_start(&self.table):
+            family_leave(self.table.family)
+            self.table.family = NULL
+            raise MemoryError
+
     def __init__(self, *args, **kwargs):
         raise TypeError("ByteReader is what InMemoryStore and StateSnapshot share: use them")
 
@@ -146,10 +187,12 @@ cdef class ByteReader:
             raise MemoryError("no memory to build the index; nothing has changed")
         return 0
 
-    cdef int adopt(self, Table* source) except -1:
-        """See what source sees; for a reader that sees nothing yet, of an ordered source."""
+    cdef void adopt(self, Table* source) noexcept:
+        """See what source sees, instead of what this reader saw."""
+        cdef Table old = self.table
         table_share(source, &self.table)
-        return 0
+        table_release(&old)
+        wake_sweeper()
 
     # --- by key ---------------------------------------------------------------------------
 
@@ -298,7 +341,7 @@ cdef class ByteReader:
         self, Cursor* cursor, const char* start, Py_ssize_t start_size,
         const char* stop, Py_ssize_t stop_size, bint reverse=False,
     ) except -1:
-        cursor.table = NULL
+        cursor.arena = NULL
         # A bound longer than any key orders like its first bytes.
         start_size = min(start_size, <Py_ssize_t>KEY_SIZE_MAX + 1)
         stop_size = min(stop_size, <Py_ssize_t>KEY_SIZE_MAX + 1)
@@ -310,7 +353,7 @@ cdef class ByteReader:
         return 0
 
     cdef void close_cursor(self, Cursor* cursor) noexcept:
-        cursor_close(cursor)
+        finish(cursor)
 
     def prefix_scan(self, prefix=b"", *, reverse=False, limit=None):
         """Iterate over (key, value) of all keys that start with prefix, in key order.
@@ -447,6 +490,7 @@ cdef bint _same_entries(const Table* table, const Table* other) noexcept:
     return True
 
 
+@cython.final
 cdef class Scan:
     """An iterator over a table's entries, keys or values as they were at its creation.
 
@@ -457,19 +501,11 @@ cdef class Scan:
         raise TypeError("a Scan is made by the scan methods of a store or a snapshot")
 
     def __dealloc__(self):
-        cursor_close(&self.cursor)
-
-    cdef int begin(
-        self, ByteReader owner, int part, bint reverse, Py_ssize_t limit
-    ) except -1:
-        self.owner = owner
-        self.part = part
-        self.remaining = limit
-        return 0
+        finish(&self.cursor)
 
     def close(self):
         """End the scan and let go of what it sees.  Closing twice does nothing more."""
-        cursor_close(&self.cursor)
+        finish(&self.cursor)
 
     def __iter__(self):
         return self
@@ -478,22 +514,28 @@ cdef class Scan:
         cdef Entry* entry
         cdef bytes key
         cdef bytes value
-        if self.remaining == 0 or self.cursor.table == NULL or not cursor_step(&self.cursor):
-            cursor_close(&self.cursor)
+        cdef object answer
+        if self.remaining == 0 or self.cursor.arena == NULL or not cursor_step(&self.cursor):
+            finish(&self.cursor)
             raise StopIteration
         entry = self.cursor.entry
         try:
-            # Before the tuple is made: that can run the garbage collector, and with it
-            # code that closes this scan.
-            key = None if self.part == VALUES else entry_key_bytes(entry)
-            value = None if self.part == KEYS else entry_value_bytes(entry)
+            if self.part == KEYS:
+                answer = entry_key_bytes(entry)
+            elif self.part == VALUES:
+                answer = entry_value_bytes(entry)
+            else:
+                # Both before the tuple: making that can run the garbage collector, and
+                # with it code that closes this scan.
+                key = entry_key_bytes(entry)
+                value = entry_value_bytes(entry)
+                answer = (key, value)
         except MemoryError:
+            # A scan skips nothing: the next call finds this entry again.
             self.cursor.position[0] += 1 if self.cursor.reverse else -1
             raise
         self.remaining -= 1
-        if self.part == ENTRIES:
-            return (key, value)
-        return key if self.part == KEYS else value
+        return answer
 
 
 cdef Py_ssize_t _limit_of(object limit) except -2:
@@ -507,27 +549,29 @@ cdef Py_ssize_t _limit_of(object limit) except -2:
 
 
 cdef Scan _scan_prefix(
-    ByteReader owner, int part, object prefix, bint reverse, object limit
+    ByteReader reader, int part, object prefix, bint reverse, object limit
 ):
     cdef Span span
     cdef Py_ssize_t count = _limit_of(limit)
     cdef Scan scan = Scan.__new__(Scan)
-    scan.begin(owner, part, reverse, count)
+    scan.part = part
+    scan.remaining = count
     span_take(&span, prefix, "prefix")
     try:
-        owner.open_prefix(&scan.cursor, span.data, span.size, reverse)
+        reader.open_prefix(&scan.cursor, span.data, span.size, reverse)
     finally:
         span_drop(&span)
     return scan
 
 
 cdef Scan _scan_range(
-    ByteReader owner, int part, object start, object stop, bint reverse, object limit
+    ByteReader reader, int part, object start, object stop, bint reverse, object limit
 ):
     cdef Span low, high
     cdef Py_ssize_t count = _limit_of(limit)
     cdef Scan scan = Scan.__new__(Scan)
-    scan.begin(owner, part, reverse, count)
+    scan.part = part
+    scan.remaining = count
     span_none(&low)
     span_none(&high)
     try:
@@ -535,7 +579,7 @@ cdef Scan _scan_range(
             span_take(&low, start, "key")
         if stop is not None:
             span_take(&high, stop, "key")
-        owner.open_range(
+        reader.open_range(
             &scan.cursor, low.data, low.size, high.data, high.size, reverse
         )
     finally:

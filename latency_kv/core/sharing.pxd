@@ -11,7 +11,7 @@ Knows all that is counted: pages, segments, roots, nodes and entries.
 from libc.stdint cimport int64_t, uint32_t
 from latency_kv.core.arena cimport Arena, Shared, arena_free
 from latency_kv.core.entry cimport Entry, entry_release
-from latency_kv.core.index cimport index_drop
+from latency_kv.core.index cimport index_drop, index_merge
 from latency_kv.core.machine cimport (
     CHUNKS, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, lowest_bit, match, prefetch,
 )
@@ -29,7 +29,9 @@ cdef enum:
 
 
 cdef inline void table_share(Table* source, Table* target) noexcept nogil:
-    """Make target see what source sees; the index has no pending changes."""
+    """Make target see what source sees."""
+    # What is pending is counted by the source alone.
+    index_merge(source)
     target[0] = source[0]
     table_top(source).refs += 1
     if source.index.root != NULL:

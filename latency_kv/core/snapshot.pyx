@@ -15,7 +15,6 @@ from cpython.mem cimport PyMem_RawFree
 
 from latency_kv.core.bulk cimport Cell, index_build, index_gather
 from latency_kv.core.reader cimport ByteReader, reader_get
-from latency_kv.core.sharing cimport table_share
 from latency_kv.core.table cimport Status, Table
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -68,7 +67,7 @@ cdef class StateSnapshot(ByteReader):
 
 
 cdef StateSnapshot snapshot_of(Table* table):
-    """A snapshot of a table whose index has no pending changes."""
+    """A snapshot of a table as it is now."""
     cdef StateSnapshot snapshot = StateSnapshot.__new__(StateSnapshot)
     snapshot.timestamp_ns = time.time_ns()
     snapshot.adopt(table)

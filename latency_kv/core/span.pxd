@@ -72,6 +72,17 @@ cdef inline bytes span_bytes(object source, str what):
         span_drop(&span)
 
 
+cdef inline bytes value_bytes(object source):
+    """A value's bytes in an object of their own, refused before they are copied."""
+    cdef Span span
+    span_take(&span, source, "value")
+    try:
+        check_value_size(span.size)
+        return source if PyBytes_CheckExact(source) else span.data[:span.size]
+    finally:
+        span_drop(&span)
+
+
 cdef inline int check_key_size(Py_ssize_t size) except -1:
     if size > KEY_SIZE_MAX:
         raise ValueError(

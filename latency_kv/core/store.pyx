@@ -8,33 +8,33 @@ as it was.  Start with `InMemoryStore.write`, the path of every put.
 """
 
 import collections.abc
-import os
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_step
 from latency_kv.core.entry cimport (
-    INLINE_MAX, Entry, entry_key, entry_key_bytes, entry_new, entry_release, entry_value,
+    INLINE_MAX, Entry, entry_key, entry_new, entry_release, entry_value,
     entry_value_bytes,
 )
-from latency_kv.core.hash cimport HashKey, hash_bytes
-from latency_kv.core.index cimport index_merge, index_note
+from latency_kv.core.hash cimport hash_bytes
+from latency_kv.core.index cimport index_note
 from latency_kv.core.machine cimport PAGE_CAPACITY, little_endian64, prefetch
 from latency_kv.core.page cimport (
     ABSENT, Page, hash_home, page_insert, page_locate, page_remove, page_slot, slot_of,
 )
-from latency_kv.core.reader cimport ByteReader, reader_get, shared_arena, wake_sweeper
-from latency_kv.core.sharing cimport settle, table_release, table_share
+from latency_kv.core.reader cimport ByteReader, reader_get, wake_sweeper
+from latency_kv.core.sharing cimport settle, table_release
 from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
 from latency_kv.core.span cimport (
     Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
+    value_bytes,
 )
 from latency_kv.core.stats import StoreStats
 from latency_kv.core.table cimport (
@@ -42,29 +42,6 @@ from latency_kv.core.table cimport (
     table_count, table_find, table_own_page, table_page, table_place, table_put,
     table_rekey, table_remove, table_start, table_writable,
 )
-
-cdef extern from *:
-    """
-    #ifndef LATENCY_KV_SEEDED
-    #define LATENCY_KV_SEEDED 0
-    #endif
-    """
-    bint SEEDED "LATENCY_KV_SEEDED"      # a test build whose secrets its tests know
-
-
-cdef HashKey draw_secret():
-    """The secret words of this process: stores and snapshots carry it with their pages."""
-    cdef bytes drawn = bytes(range(1, 33)) if SEEDED else os.urandom(32)
-    cdef HashKey secret
-    secret.first = little_endian64(PyBytes_AS_STRING(drawn))
-    secret.second = little_endian64(PyBytes_AS_STRING(drawn) + 8)
-    secret.strong_first = little_endian64(PyBytes_AS_STRING(drawn) + 16)
-    secret.strong_second = little_endian64(PyBytes_AS_STRING(drawn) + 24)
-    secret.strong = False
-    return secret
-
-
-cdef HashKey SECRET = draw_secret()
 
 cdef object _MISSING = object()
 
@@ -86,17 +63,6 @@ cdef class InMemoryStore(ByteReader):
     >>> list(store.prefix_scan())
     [(b'a', b'1'), (b'b', b'2')]
     """
-
-    def __cinit__(self):
-        self.table.arena = shared_arena()
-        self.table.hash = SECRET
-        self.table.family = family_new()
-        if self.table.family == NULL:
-            raise MemoryError
-        if table_start(&self.table):
-            family_leave(self.table.family)
-            self.table.family = NULL
-            raise MemoryError
 
     def __init__(self, mapping_or_pairs=(), *, ordered=False):
         self.ordered = ordered
@@ -200,26 +166,28 @@ cdef class InMemoryStore(ByteReader):
             span_drop(&value_span)
             span_drop(&key_span)
 
+    cdef inline int assign(self, object key, object value) except -1:
+        if (
+            PyBytes_CheckExact(key) and PyBytes_CheckExact(value)
+            and PyBytes_GET_SIZE(value) <= INLINE_MAX
+        ):
+            check_key_size(PyBytes_GET_SIZE(key))
+            return self.write(
+                PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+                PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL,
+            )
+        return self.put_object(key, value)
+
     def put(self, key, value):
         """Copy key and value in, overwriting.  O(1), without a pause that grows.
 
         Raises TypeError without a buffer, ValueError for a key above 65,535 bytes or a
         value above 2**31 - 1.
         """
-        self[key] = value
+        self.assign(key, value)
 
     def __setitem__(self, key, value):
-        if (
-            PyBytes_CheckExact(key) and PyBytes_CheckExact(value)
-            and PyBytes_GET_SIZE(value) <= INLINE_MAX
-        ):
-            check_key_size(PyBytes_GET_SIZE(key))
-            self.write(
-                PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
-                PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL,
-            )
-        else:
-            self.put_object(key, value)
+        self.assign(key, value)
 
     cdef object remove(self, object key, bint wanted):
         """Delete an entry: its value if wanted, else True; None if there is none."""
@@ -263,18 +231,19 @@ cdef class InMemoryStore(ByteReader):
 
     def setdefault(self, key, default):
         """Return the value of key, putting default first if there is none."""
-        cdef Span span
+        cdef Span key_span, value_span
         cdef Entry* entry
-        cdef bytes value = span_bytes(default, "value")
-        span_take(&span, key, "key")
+        cdef bytes value = value_bytes(default)
+        span_take(&value_span, value, "value")
+        span_take(&key_span, key, "key")
         try:
-            entry = table_find(&self.table, span.data, span.size)
+            entry = table_find(&self.table, key_span.data, key_span.size)
             if entry != NULL:
                 return entry_value_bytes(entry)
-            self.put_object(key, value)
+            self.put_span(&key_span, &value_span, value)
             return value
         finally:
-            span_drop(&span)
+            span_drop(&key_span)
 
     def put_if_absent(self, key, value):
         """Put an entry unless there is one of key; return whether it was put."""
@@ -362,7 +331,7 @@ cdef class InMemoryStore(ByteReader):
         if value is None:
             self.delete(own)
             return None
-        value = span_bytes(value, "value")
+        value = value_bytes(value)
         self.put_object(own, value)
         return value
 
@@ -442,12 +411,10 @@ cdef class InMemoryStore(ByteReader):
             )
             if status:
                 break
-            if removed == NULL:
-                # The key was named twice.
-                changes[index].entry = NULL
-            else:
-                removed_count += 1
-            # The change goes on counting it, or the one that named it first.
+            # From here on the change counts what was taken out: NULL if its key was named
+            # twice.
+            changes[index].entry = removed
+            removed_count += removed != NULL
             entry_release(table.arena, entry)
         try:
             if status:
@@ -467,7 +434,7 @@ cdef class InMemoryStore(ByteReader):
 
     def put_many(self, entries):
         """Put all entries of a mapping or of an iterable of pairs, or none if it raises."""
-        cdef _Changes changes = _Changes()
+        cdef _Changes changes = changes_in(self.table.arena)
         cdef Span key_span, value_span
         if isinstance(entries, collections.abc.Mapping):
             entries = entries.items()
@@ -480,7 +447,7 @@ cdef class InMemoryStore(ByteReader):
             try:
                 span_take(&key_span, key, "key")
                 span_take(&value_span, value, "value")
-                changes.add(&key_span, &value_span, value, self.table.arena)
+                changes.add(&key_span, &value_span, value)
             finally:
                 span_drop(&value_span)
                 span_drop(&key_span)
@@ -494,7 +461,7 @@ cdef class InMemoryStore(ByteReader):
 
     def delete_many(self, keys):
         """Delete the entries of all keys, or none if it raises; return how many there were."""
-        cdef _Changes changes = _Changes()
+        cdef _Changes changes = changes_in(self.table.arena)
         cdef list wanted = []
         cdef Entry* entry
         cdef bytes key
@@ -512,7 +479,7 @@ cdef class InMemoryStore(ByteReader):
         """Delete what a cursor walks over, and close it."""
         cdef _Changes changes
         try:
-            changes = _Changes()
+            changes = changes_in(self.table.arena)
             while cursor_step(cursor):
                 changes.hold(cursor.entry)
         finally:
@@ -534,9 +501,9 @@ cdef class InMemoryStore(ByteReader):
         span_take(&span, prefix, "prefix")
         try:
             self.open_prefix(&cursor, span.data, span.size)
+            return self.delete_cursor(&cursor)
         finally:
             span_drop(&span)
-        return self.delete_cursor(&cursor)
 
     def delete_range(self, start=None, stop=None):
         """Delete all keys in [start, stop), None for an open end; return how many there were."""
@@ -550,10 +517,10 @@ cdef class InMemoryStore(ByteReader):
             if stop is not None:
                 span_take(&high, stop, "key")
             self.open_range(&cursor, low.data, low.size, high.data, high.size)
+            return self.delete_cursor(&cursor)
         finally:
             span_drop(&high)
             span_drop(&low)
-        return self.delete_cursor(&cursor)
 
     # --- the whole ------------------------------------------------------------------------
 
@@ -576,25 +543,19 @@ cdef class InMemoryStore(ByteReader):
 
     def snapshot(self):
         """Return a StateSnapshot of the store as it is now.  O(1)."""
-        index_merge(&self.table)
         return snapshot_of(&self.table)
 
     def restore(self, StateSnapshot snapshot not None):
         """Replace everything with what a snapshot holds.  O(1)."""
-        cdef Table old = self.table
         if self.ordered:
             snapshot.order()
-        table_share(&snapshot.table, &self.table)
-        table_release(&old)
-        wake_sweeper()
+        self.adopt(&snapshot.table)
 
     def copy(self):
         """Return an independent store with the same entries.  O(1)."""
         cdef InMemoryStore other = InMemoryStore.__new__(InMemoryStore)
         other.ordered = self.ordered
-        index_merge(&self.table)
-        table_release(&other.table)
-        table_share(&self.table, &other.table)
+        other.adopt(&self.table)
         return other
 
     __copy__ = copy
@@ -655,7 +616,7 @@ cdef class _Changes:
         cdef Py_ssize_t index
         for index in range(self.count):
             if self.changes[index].entry != NULL:
-                entry_release(shared_arena(), self.changes[index].entry)
+                entry_release(self.arena, self.changes[index].entry)
         PyMem_RawFree(self.changes)
 
     cdef int reserve(self) except -1:
@@ -680,16 +641,18 @@ cdef class _Changes:
         self.count += 1
         return 0
 
-    cdef int add(self, Span* key, Span* value, object source, Arena* arena) except -1:
+    cdef int add(self, Span* key, Span* value, object source) except -1:
         """Add a new entry; source is the object that value points into."""
         cdef bytes large
         cdef Entry* entry
         check_key_size(key.size)
         check_value_size(value.size)
         self.reserve()
-        large = span_bytes(source, "value") if value.size > INLINE_MAX else None
+        large = None
+        if value.size > INLINE_MAX:
+            large = source if PyBytes_CheckExact(source) else value.data[:value.size]
         entry = entry_new(
-            arena, key.data, key.size, value.data, value.size, <PyObject*>large
+            self.arena, key.data, key.size, value.data, value.size, <PyObject*>large
         )
         if entry == NULL:
             raise MemoryError
@@ -697,6 +660,12 @@ cdef class _Changes:
         self.changes[self.count].replaced = NULL
         self.count += 1
         return 0
+
+
+cdef _Changes changes_in(Arena* arena):
+    cdef _Changes changes = _Changes.__new__(_Changes)
+    changes.arena = arena
+    return changes
 
 
 collections.abc.MutableMapping.register(InMemoryStore)

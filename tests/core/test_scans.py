@@ -126,6 +126,12 @@ def put_everything_again(store: InMemoryStore) -> None:
     store.put_many({key: b"other" for key in MANY})
 
 
+def put_over_each(store: InMemoryStore) -> None:
+    """With values of the same size, which a store that nobody sees writes in place."""
+    for key, value in MANY.items():
+        store.put(key, value.swapcase())
+
+
 def put_between(store: InMemoryStore) -> None:
     store.put_many({key + b"+": b"new" for key in MANY})
 
@@ -157,6 +163,7 @@ def read_in_order_after_each_put(store: InMemoryStore) -> None:
 
 DISTURBANCES = [
     put_everything_again,
+    put_over_each,
     put_between,
     delete_everything,
     delete_by_prefix,
@@ -181,6 +188,14 @@ def test_scan_sees_the_store_as_it_was(
     store.check()
     assert read + list(scan) == expected
     store.check()
+
+
+def test_scan_does_not_see_a_counter_go_on() -> None:
+    store = InMemoryStore()
+    store.increment(b"counter")
+    scan = store.prefix_scan()
+    assert store.increment(b"counter") == 2
+    assert list(scan) == [(b"counter", (1).to_bytes(8, "little"))]
 
 
 def test_scans_of_different_moments_live_side_by_side() -> None:

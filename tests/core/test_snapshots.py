@@ -234,6 +234,24 @@ def test_snapshot_and_drop_leave_no_memory_behind() -> None:
     store.check()
 
 
+def test_store_grows_while_a_dropped_snapshot_is_still_being_let_go() -> None:
+    """What waits to be let go counts pages that the store is about to split."""
+    entries = {b"%08d" % number: b"" for number in range(30_000)}
+    store = InMemoryStore(entries)
+    for moment in range(12):
+        new = {b"%d/%05d" % (moment, number): b"" for number in range(3_000)}
+        snapshot = store.snapshot()
+        store.put(b"00000000", b"moment %d" % moment)
+        del snapshot
+        store.put_many(new)
+        entries.update(new)
+        for number in range(2_000):
+            store.put(b"00000000", b"again %d" % number)
+    store.check()
+    entries[b"00000000"] = b"again 1999"
+    assert store == entries
+
+
 def test_snapshot_outlives_its_store() -> None:
     snapshots = []
     for number in range(10):

@@ -65,6 +65,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.put_many(entries)
         self.model.put_many(entries)
 
+    @rule(fill=st.integers(0, 255))
+    def put_over_each(self, fill: int) -> None:
+        """With values of the same sizes, for which an engine need not move an entry."""
+        for key, value in dict(self.model).items():
+            self.store.put(key, bytes([fill]) * len(value))
+            self.model.put(key, bytes([fill]) * len(value))
+
     @rule(keys=st.lists(KEYS))
     def delete_many(self, keys: list[bytes]) -> None:
         assert self.store.delete_many(keys) == self.model.delete_many(keys)
