@@ -24,7 +24,8 @@ LEFT_OUT = ["leaks", "consumer", "variants"]
 def library(name: str) -> str:
     """The path of one of gcc's runtime libraries."""
     asked = ["gcc", f"-print-file-name={name}"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    said = subprocess.run(asked, capture_output=True, text=True, check=True)
+    return said.stdout.strip()
 
 
 def sanitize(variant: str) -> int:

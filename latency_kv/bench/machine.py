@@ -63,7 +63,9 @@ def _rust() -> str:
     rustc = shutil.which("rustc")
     if rustc is None:
         return "no rustc"
-    said = subprocess.run([rustc, "--version"], capture_output=True, text=True)
+    said = subprocess.run(
+        [rustc, "--version"], capture_output=True, text=True, check=False
+    )
     return said.stdout.partition(" (")[0].strip()
 
 

@@ -89,6 +89,7 @@ def _built(source: Path, command: list[str], beside: Path) -> Path:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            check=False,
         )
         if done.returncode:
             log = folder / "build.log"

@@ -8,7 +8,7 @@ Blocks of more than FINE_MAX bytes are aligned to cache lines.
 
 Invariants
     1. A slab is in its class's list of slabs with room, or full, or among the empty.
-    2. A slab's used blocks, its free list and its untouched tail add up to its capacity.
+    2. A slab's used blocks, free list and untouched tail add up to its capacity.
     3. Freeing a block allocates nothing.
 
 There is one arena a process, reached by pointer, and it is used with the GIL held.
@@ -53,13 +53,14 @@ cdef struct Shared:
     Shared* next                # in the queue of the dead
 
 cdef struct Arena:
-    Slab* room[CLASSES]       # per class: slabs with room, the first is served from
+    Slab* room[CLASSES]         # per class: slabs with room, the first is served from
     Slab* empty                 # slabs of no class
     uint32_t empty_count
     size_t region_count
     Shared* dead                # objects whose children are still to be released
-    size_t debt                 # children that copies have counted once more since the
-                                # last reclaiming: so many may be left to release again
+    # Children that copies have counted once more since the last reclaiming: so many may
+    # be left to release again.
+    size_t debt
 
 
 cdef inline size_t arena_class(size_t size) noexcept nogil:
@@ -96,12 +97,17 @@ cdef inline void slab_unlink(Slab** head, Slab* slab) noexcept nogil:
         slab.next.previous = slab.previous
 
 
+cdef inline size_t region_size() noexcept nogil:
+    """The region's own record, and what aligning the first slab may cost."""
+    return sizeof(Region) + (SLABS_PER_REGION + 1) * <size_t>SLAB_SIZE
+
+
 cdef inline bint arena_add_region(Arena* arena) noexcept nogil:
     """True, or False when the system has no memory."""
-    cdef size_t index
+    cdef int index
     cdef Slab* slab
     cdef uintptr_t first
-    cdef void* address = PyMem_RawMalloc((SLABS_PER_REGION + 1) * <size_t>SLAB_SIZE)
+    cdef void* address = PyMem_RawMalloc(region_size())
     if address == NULL:
         return False
     # The space before the first aligned slab holds the region's own record.
@@ -119,7 +125,9 @@ cdef inline bint arena_add_region(Arena* arena) noexcept nogil:
     return True
 
 
-cdef inline Slab* arena_add_slab(Arena* arena, size_t size_class, size_t size) noexcept nogil:
+cdef inline Slab* arena_add_slab(
+    Arena* arena, size_t size_class, size_t size
+) noexcept nogil:
     cdef Slab* slab
     if arena.empty == NULL and not arena_add_region(arena):
         return NULL
@@ -139,7 +147,7 @@ cdef inline Slab* arena_add_slab(Arena* arena, size_t size_class, size_t size) n
 
 cdef inline void* arena_allocate(Arena* arena, size_t size) noexcept nogil:
     """A block of at least size bytes, or NULL."""
-    cdef size_t size_class, block_size
+    cdef size_t size_class
     cdef Slab* slab
     cdef void* block
     if size > BLOCK_MAX:
@@ -165,10 +173,12 @@ cdef inline void* arena_allocate(Arena* arena, size_t size) noexcept nogil:
     return block
 
 
-cdef inline void arena_drop_slab(Arena* arena, size_t size_class, Slab* slab) noexcept nogil:
+cdef inline void arena_drop_slab(
+    Arena* arena, size_t size_class, Slab* slab
+) noexcept nogil:
     """Take back a slab without blocks, and its region when the arena can spare it."""
     cdef Region* region = slab.region
-    cdef size_t index
+    cdef int index
     cdef uintptr_t first
     slab_unlink(&arena.room[size_class], slab)
     slab_link(&arena.empty, slab)
@@ -183,7 +193,7 @@ cdef inline void arena_drop_slab(Arena* arena, size_t size_class, Slab* slab) no
             slab_unlink(&arena.empty, <Slab*>(first + index * <size_t>SLAB_SIZE))
         arena.empty_count -= SLABS_PER_REGION
         arena.region_count -= 1
-        unpoison(region.address, (SLABS_PER_REGION + 1) * <size_t>SLAB_SIZE)
+        unpoison(region.address, region_size())
         PyMem_RawFree(region.address)
 
 

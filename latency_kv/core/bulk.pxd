@@ -1,7 +1,7 @@
 """Bulk: all entries of a table sorted, and the index built over them in one go.
 
-Sorting goes by the keys' words: eight bytes a pass of radix sort, then the next eight where
-those are equal.  Building goes leaves first, then level by level.
+Sorting goes by the keys' words: eight bytes a pass of radix sort, then the next eight
+where those are equal.  Building goes leaves first, then level by level.
 
 Knows the index and the walk over a table.  Sorting needs no GIL on a table that nobody
 writes; building does.
@@ -11,7 +11,9 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
-from latency_kv.core.entry cimport Entry, compare_bytes, entry_key, entry_new, entry_release
+from latency_kv.core.entry cimport (
+    Entry, compare_bytes, entry_key, entry_new, entry_release,
+)
 from latency_kv.core.index cimport index_merge, node_free, node_new
 from latency_kv.core.machine cimport (
     CHUNKS, NODE_CAPACITY, SLOT_MASK, lowest_bit, match, prefetch,
@@ -27,11 +29,13 @@ from latency_kv.core.table cimport (
 cdef enum:
     BULK_FILL = NODE_CAPACITY - (NODE_CAPACITY >> 3)   # room for the first insertions
     RADIX_MIN = 48       # fewer cells are sorted by insertion
-    SORT_DEPTH_MAX = 64  # levels of equal words, before sorting falls back to comparisons
+    SORT_DEPTH_MAX = 64  # levels of equal words; beyond, sorting compares whole keys
 
 cdef struct Cell:
     uint64_t word
     Entry* entry
+
+ctypedef int (*Comparison)(const void*, const void*) noexcept nogil
 
 
 cdef inline uint64_t cell_word(const Cell* cell, size_t skip) noexcept nogil:
@@ -47,7 +51,7 @@ cdef inline int compare_cells(const void* a, const void* b) noexcept nogil:
 
 
 cdef inline void radix_sort(Cell* cells, Cell* spare, size_t count) noexcept nogil:
-    """Order cells by word, a byte at a time from the lowest, skipping bytes all share."""
+    """Order cells by word, a byte a pass from the lowest, skipping what all share."""
     cdef size_t starts[256]
     cdef size_t index, total, size
     cdef int shift
@@ -106,7 +110,7 @@ cdef inline void sort_cells(
         insertion_sort(cells, count)
         return
     if depth > SORT_DEPTH_MAX:
-        qsort(cells, count, sizeof(Cell), <int (*)(const void*, const void*) noexcept nogil>compare_cells)
+        qsort(cells, count, sizeof(Cell), <Comparison>compare_cells)
         return
     radix_sort(cells, spare, count)
     while start < count:
@@ -114,7 +118,7 @@ cdef inline void sort_cells(
         while stop < count and cells[stop].word == cells[start].word:
             stop += 1
         if stop - start > 1:
-            # Keys that end inside this word come first, by size: there are at most nine.
+            # Keys that end inside this word come first, by size: at most nine of them.
             ended = start
             for index in range(start, stop):
                 if cells[index].entry.key_size <= skip + 8:
@@ -141,6 +145,7 @@ cdef inline Cell* index_gather(const Table* table) noexcept nogil:
     )
     cdef Walk walk
     cdef Page* page
+    cdef Entry* entry
     cdef uint32_t bits
     cdef size_t count = 0, index, done = 0, start
     cdef int chunk
@@ -154,8 +159,9 @@ cdef inline Cell* index_gather(const Table* table) noexcept nogil:
         for chunk in range(CHUNKS):
             bits = ~match(page.chunks[chunk].control, EMPTY) & SLOT_MASK
             while bits:
-                cells[count].entry = slot_entry(page.chunks[chunk].slots[lowest_bit(bits)])
-                prefetch(cells[count].entry)
+                entry = slot_entry(page.chunks[chunk].slots[lowest_bit(bits)])
+                cells[count].entry = entry
+                prefetch(entry)
                 bits &= bits - 1
                 count += 1
         # A page behind the prefetches, the keys are there to be read.
@@ -188,7 +194,7 @@ cdef inline Status index_build(Table* table, const Cell* cells) noexcept nogil:
     """Build the tree over sorted cells, leaves first, then level by level."""
     cdef Index* index = &table.index
     cdef size_t count = table.entry_count, nodes, position = 0, number, size, cell
-    cdef size_t done = 0, first
+    cdef size_t done
     cdef int level = 0
     cdef Node** layer
     cdef Entry** separators
@@ -210,7 +216,9 @@ cdef inline Status index_build(Table* table, const Cell* cells) noexcept nogil:
         entry = NULL
         if node != NULL and number:
             entry = cells[position].entry
-            entry = entry_new(table.arena, entry_key(entry), entry.key_size, NULL, 0, NULL)
+            entry = entry_new(
+                table.arena, entry_key(entry), entry.key_size, NULL, 0, NULL
+            )
         if node == NULL or (number and entry == NULL):
             if node != NULL:
                 node_free(table, node)
@@ -232,7 +240,7 @@ cdef inline Status index_build(Table* table, const Cell* cells) noexcept nogil:
         for number in range(nodes):
             node = node_new(table, level)
             if node == NULL:
-                # Parents made so far stand in front, children without one from position on.
+                # Parents made so far stand in front, orphans from position on.
                 done = number
                 for cell in range(position, count):
                     layer[done] = layer[cell]

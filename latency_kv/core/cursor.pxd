@@ -1,4 +1,4 @@
-"""Cursor: one walk through the index as it was when the walk began, in either direction.
+"""Cursor: one walk through the index as it was when the walk began, up or down.
 
     cdef Cursor cursor
     store.open_range(&cursor, start, start_size, stop, stop_size)      with the GIL
@@ -9,9 +9,9 @@
     finally:
         store.close_cursor(&cursor)                                    with the GIL
 
-The pointers of a step stay valid until the cursor is closed, whatever is written meanwhile
-and whatever becomes of the store: the cursor counts the root, and with it all below.  A
-cursor that is not closed leaks.
+The pointers of a step stay valid until the cursor is closed, whatever is written
+meanwhile and whatever becomes of the store: the cursor counts the root, and with it all
+below.  A cursor that is not closed leaks.
 
 Knows nodes.  Steps need no GIL; opening and closing do.
 """
@@ -19,7 +19,7 @@ Knows nodes.  Steps need no GIL; opening and closing do.
 from cpython.mem cimport PyMem_RawFree
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.entry cimport (
-    ENTRY_HEADER, INLINE_MAX, Entry, entry_key, entry_new, entry_release, entry_value,
+    Entry, entry_key, entry_new, entry_release, entry_value,
 )
 from latency_kv.core.machine cimport prefetch
 from latency_kv.core.node cimport (
@@ -47,13 +47,13 @@ cdef struct Cursor:
     Entry* bound                # counted; where the walk ends, or NULL
     bint reverse
     int height                  # level of the root
-    int position[HEIGHT_MAX]   # of the path's node at each level
+    int position[HEIGHT_MAX]    # of the path's node at each level
     Node* path[HEIGHT_MAX]
-    int stop                    # forward: end of the leaf's part of the walk; reverse: start
+    int stop                    # where the leaf's part ends; in reverse, its start
 
 
 cdef inline void ask_entry(const Entry* entry) noexcept nogil:
-    """Ask for an entry's first two lines: half of the small ones lie across a border."""
+    """Ask for an entry's first two lines: half of the small ones cross a border."""
     prefetch(entry)
     prefetch(<const char*>entry + ENTRY_TAIL)
 
@@ -165,7 +165,7 @@ cdef inline bint cursor_next(Cursor* cursor) noexcept nogil:
 cdef inline void cursor_seek(
     Cursor* cursor, const char* key, size_t key_size, bint open_end
 ) noexcept nogil:
-    """Stand before the first entry not below key, or in reverse behind the last below it."""
+    """Stand before the first entry not below key; in reverse, behind the last below."""
     cdef Node* node = cursor.root
     cdef int level = cursor.height
     cdef bint equal
@@ -181,7 +181,8 @@ cdef inline void cursor_seek(
             node_ask(node)
             level -= 1
         cursor.path[0] = node
-        cursor.position[0] = <int>node_search(node, key, key_size, &equal) - cursor.reverse
+        cursor.position[0] = <int>node_search(node, key, key_size, &equal)
+        cursor.position[0] -= cursor.reverse
     cursor_limit(cursor)
 
 

@@ -1,13 +1,13 @@
 """Entry: a key and its value in one block, counted by those that hold it.
 
-    | refs 4 | key size 4 | value size 4 | key bytes | value bytes            |
-    | refs 4 | key size 4 | value size 4 | key bytes | bytes object* (8)      |   large value
+    | refs 4 | key size 4 | value size 4 | key bytes | value bytes     |
+    | refs 4 | key size 4 | value size 4 | key bytes | bytes object* 8 |   large value
 
 A value of more than INLINE_MAX bytes is a bytes object held by reference, so that it is
 put and got without a copy.
 
 Invariants
-    1. Key and value size never change while more than one store or scan can see the entry.
+    1. Key and value size never change while more than one store or scan sees the entry.
     2. The entry owns one reference to its large value.
 
 Counts change with the GIL held.
@@ -26,9 +26,9 @@ cdef extern from "Python.h":
     char* bytes_data "PyBytes_AS_STRING"(PyObject* o) noexcept nogil
 
 cdef enum:
-    KEY_SIZE_MAX = 65535          # a node's skip is 16 bits wide
+    KEY_SIZE_MAX = 65535          # longer keys are digests that nobody has taken yet
     VALUE_SIZE_MAX = 2147483647   # and a value's size 31
-    INLINE_MAX = 1024             # above that a copy costs more than a second cache miss
+    INLINE_MAX = 1024             # above, a copy costs more than a second cache miss
     ENTRY_HEADER = 12             # without the padding that C would put behind it
 
 cdef struct Entry:
@@ -65,7 +65,7 @@ cdef inline Entry* entry_new(
     Arena* arena, const char* key, size_t key_size,
     const char* value, size_t value_size, PyObject* large,
 ) noexcept nogil:
-    """An entry with one count, or NULL.  large is given when value_size > INLINE_MAX."""
+    """An entry with one count, or NULL; large is given when value_size > INLINE_MAX."""
     cdef Entry* entry = <Entry*>arena_allocate(arena, entry_size(key_size, value_size))
     cdef char* data
     if entry == NULL:
@@ -108,7 +108,7 @@ cdef inline bint same_bytes(const char* a, const char* b, size_t size) noexcept 
     """Equality, without a call for the sizes that keys have."""
     if size > 32:
         return memcmp(a, b, size) == 0
-    if size >= 16:
+    if size > 16:
         return not (
             (load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8))
             | (load64(a + size - 16) ^ load64(b + size - 16))

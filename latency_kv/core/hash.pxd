@@ -1,20 +1,21 @@
 """Hash: 64 bits from a key's bytes, under a secret.
 
-    fast     fold(a ^ first, b ^ second) over the key's words: a 128-bit product whose halves
-             are folded; both operands are masked by secret words, so no key can zero it
+    fast     fold(a ^ first, b ^ second) ^ (a + b) * third over the key's words; fold
+             is a 128-bit product with its halves folded, its operands masked by secrets
     strong   SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), to
              which a store that was sent crafted keys changes once
 
-A hash serves the table from both ends: directory from the top, tag and chunk from the
-bottom.  It never leaves the process.
+A hash's top bits choose the page; `hash_within` makes those that place an entry in it.
+Neither leaves the process.
 """
 
-from libc.stdint cimport uint8_t, uint64_t
-from latency_kv.core.machine cimport fold, little_endian64, load32, load64
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from latency_kv.core.machine cimport SPREAD, fold, little_endian64, load32, load64
 
 cdef struct HashKey:
-    uint64_t first       # the secret words of the fast hash
+    uint64_t first           # the secret words of the fast hash
     uint64_t second
+    uint64_t third           # odd
     uint64_t strong_first    # the key of SipHash
     uint64_t strong_second
     bint strong
@@ -69,16 +70,39 @@ cdef inline uint64_t hash_strong(
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
+cdef inline uint64_t hash_words(
+    const HashKey* key, uint64_t a, uint64_t b, uint64_t mask
+) noexcept nogil:
+    """The last step of the fast hash.
+
+    Where one word counts and the other stands still, as in keys that operators build,
+    a folded product is an arithmetic progression, and one in a hundred of those falls
+    upon few pages.  A second progression beside it, which costs no time as the products
+    run side by side, makes that one in a million.
+    """
+    return fold(a ^ key.first, b ^ mask) ^ (a + b) * key.third
+
+
 cdef inline uint64_t hash_long(
     const HashKey* key, const char* data, size_t size
 ) noexcept nogil:
-    """The fast hash of more than 16 bytes: two words a step, the last two overlapping."""
+    """The fast hash of more than 16 bytes: two words a step, the last overlapping."""
     cdef uint64_t state = key.second ^ size
     cdef const char* last = data + size - 16
     while data < last:
         state = fold(load64(data) ^ key.first, load64(data + 8) ^ state)
         data += 16
-    return fold(load64(last) ^ key.first, load64(last + 8) ^ state)
+    return hash_words(key, load64(last), load64(last + 8), state)
+
+
+cdef inline uint32_t hash_within(uint64_t hash) noexcept nogil:
+    """The bits that place an entry within its page.
+
+    One product leaves the hashes of counting keys an arithmetic progression, in which
+    keys that agree at the top often agree at the bottom.  The shift breaks that; both
+    steps run while the page's address is being read.
+    """
+    return <uint32_t>(((hash ^ (hash >> 32)) * SPREAD) >> 32)
 
 
 cdef inline uint64_t hash_bytes(
@@ -100,6 +124,5 @@ cdef inline uint64_t hash_bytes(
         b = <uint8_t>data[size - 1]
     else:
         a = b = 0
-    # Keys of different sizes can load the same words: an odd factor keeps their sizes
-    # apart at both ends of the hash.
-    return fold(a ^ key.first, b ^ key.second) ^ size * <uint64_t>0x9E3779B97F4A7C15
+    # Keys of different sizes can load the same words.
+    return hash_words(key, a, b, key.second ^ size * SPREAD)

@@ -8,8 +8,8 @@ Invariants
     2. All leaves lie on one level.
     3. A node that anyone else can see is never written.
 
-Losing the index loses nothing: where memory fails in the middle of a change, it is dropped,
-and built again at the next ordered access.
+Losing the index loses nothing: where memory fails in the middle of a change, it is
+dropped, and built again at the next ordered access.
 
 Knows nodes and the table.  Touches no Python object, raises nothing.
 """
@@ -28,8 +28,8 @@ from latency_kv.core.table cimport (
 )
 
 cdef enum:
-    MERGE_BELOW = NODE_CAPACITY >> 2     # a node with fewer cells looks for company
-    MERGE_MAX = NODE_CAPACITY - (NODE_CAPACITY >> 2)   # two that fit into this become one
+    MERGE_BELOW = NODE_CAPACITY >> 2    # a node with fewer cells looks for company
+    MERGE_MAX = NODE_CAPACITY - (NODE_CAPACITY >> 2)    # what two become one within
 
 
 cdef inline bint node_writable(const Table* table, const Node* node) noexcept nogil:
@@ -94,8 +94,8 @@ cdef inline Status node_split_insert(
 ) noexcept nogil:
     """Cut a full node in two and put the cell where it belongs.
 
-    A cell that goes behind the last starts a node of its own, so that ascending keys leave
-    full nodes behind them.
+    A cell that goes behind the last starts a node of its own, so that ascending keys
+    leave full nodes behind them.
     """
     cdef size_t middle = NODE_CAPACITY >> 1
     cdef Entry* up
@@ -139,7 +139,7 @@ cdef inline Status node_split_insert(
 cdef inline Status node_upsert(
     Table* table, Node** link, Entry* entry, Node** right, Entry** separator
 ) noexcept nogil:
-    """Put an entry, counted once more, below a writable link; in place of one of its key.
+    """Put an entry, counted once more, below a writable link, in place of its key's.
 
     right receives the second half of the node where it had to be split, or NULL.
     """
@@ -189,10 +189,12 @@ cdef inline Status node_upsert(
     return status
 
 
-cdef inline void branch_forget(Table* table, Node* node, size_t position) noexcept nogil:
+cdef inline void branch_forget(
+    Table* table, Node* node, size_t position
+) noexcept nogil:
     """Take out a child that is gone; its separator goes with it."""
     cdef Entry** keys = node_keys(node)
-    # Without its first child a branch's second becomes the first, and needs no separator.
+    # Without the first child the second becomes the first, and needs no separator.
     cdef size_t separator = position if position else 1
     if separator < node.head.used:
         entry_release(table.arena, keys[separator])
@@ -351,7 +353,7 @@ cdef inline void index_merge(Table* table) noexcept nogil:
 
 
 cdef inline void index_note(Table* table, Entry* entry, bint removed) noexcept nogil:
-    """Remember that an entry came or went, counting it once more; merge when that is full."""
+    """Remember, counting the entry once more, that it came or went; merge when full."""
     cdef Index* index = &table.index
     if not index.built:
         return

@@ -1,13 +1,14 @@
-"""Machine: what the rooms need of the compiler and the processor, and the build's constants.
+"""Machine: what the rooms need of compiler and processor, and the build's constants.
 
-The one verbatim C block of the core: 128-bit products, unaligned loads, prefetching, and
-the three functions that probe a group of control bytes at a time, with SSE2, with NEON,
-or a word at a time elsewhere.  `-D` options of setup.py set the constants of a variant.
+The one verbatim C block of the core: 128-bit products, unaligned loads, prefetching,
+and the three functions that probe a group of control bytes at a time, with SSE2, with
+NEON, or a word at a time elsewhere.  `-D` options of setup.py set the constants of a
+variant build.
 
 Knows no structure of the store.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
@@ -24,11 +25,11 @@ cdef extern from *:
     #ifndef LATENCY_KV_CHUNK_SLOTS
     #define LATENCY_KV_CHUNK_SLOTS 14
     #endif
-    /* Twelve slots of fourteen: above that, probes leave their first chunk too often. */
+    /* Twelve slots of fourteen: above, probes leave their first chunk too often. */
     #ifndef LATENCY_KV_PAGE_CAPACITY
     #define LATENCY_KV_PAGE_CAPACITY 96
     #endif
-    /* Random keys fill pages evenly: one so much deeper than the average is no accident. */
+    /* Random keys fill pages evenly: one so much deeper than average is no accident. */
     #ifndef LATENCY_KV_DEPTH_SLACK
     #define LATENCY_KV_DEPTH_SLACK 4
     #endif
@@ -37,7 +38,7 @@ cdef extern from *:
     #define LATENCY_KV_SEGMENT_BITS 8
     #endif
     #if LATENCY_KV_SEGMENT_BITS < 5
-    #error "a smaller segment is not aligned to a cache line, and its address has no room for a shift"
+    #error "a smaller segment is not aligned enough for the shift in its address"
     #endif
     /* A node of 64 cells: half a kibibyte of words, searched in six steps. */
     #ifndef LATENCY_KV_NODE_CAPACITY
@@ -70,7 +71,6 @@ cdef extern from *:
     #define latency_kv_prefetch(p) __builtin_prefetch((const void*)(p))
     #define latency_kv_likely(x) __builtin_expect(!!(x), 1)
     #define latency_kv_lowest_bit(x) ((uint32_t)__builtin_ctz(x))
-    #define latency_kv_bit_count(x) ((uint32_t)__builtin_popcount(x))
     #else
     #define latency_kv_prefetch(p) ((void)(p))
     #define latency_kv_likely(x) (x)
@@ -121,7 +121,7 @@ cdef extern from *:
     #define latency_kv_little_endian64(p) latency_kv_load64(p)
     #endif
 
-    /* A bit for each of the first LATENCY_KV_CHUNK_SLOTS control bytes that equals tag. */
+    /* A bit for each of the first LATENCY_KV_CHUNK_SLOTS control bytes that is tag. */
     #define LATENCY_KV_SLOT_MASK ((1u << LATENCY_KV_CHUNK_SLOTS) - 1)
     #if defined(__SSE2__) && !defined(LATENCY_KV_PORTABLE)
     #include <emmintrin.h>
@@ -152,7 +152,8 @@ cdef extern from *:
         uint64_t tags = 0x0101010101010101ull * tag;
         const char* p = (const char*)control;
         uint32_t first = latency_kv_match_word(latency_kv_little_endian64(p), tags);
-        uint32_t second = latency_kv_match_word(latency_kv_little_endian64(p + 8), tags);
+        uint32_t second =
+            latency_kv_match_word(latency_kv_little_endian64(p + 8), tags);
         return (first | (second << 8)) & LATENCY_KV_SLOT_MASK;
     }
     #endif
@@ -160,7 +161,6 @@ cdef extern from *:
     """
     enum:
         CHUNKS "LATENCY_KV_CHUNKS"
-        CHUNK_SLOTS "LATENCY_KV_CHUNK_SLOTS"
         SLOT_MASK "LATENCY_KV_SLOT_MASK"
         PAGE_CAPACITY "LATENCY_KV_PAGE_CAPACITY"
         DEPTH_SLACK "LATENCY_KV_DEPTH_SLACK"
@@ -170,16 +170,20 @@ cdef extern from *:
         SLAB_SIZE "(1 << LATENCY_KV_SLAB_BITS)"
         SLABS_PER_REGION "LATENCY_KV_SLABS_PER_REGION"
         NEVER "LATENCY_KV_NEVER"
+    uint64_t SPREAD "0x9E3779B97F4A7C15ull"      # odd, its bits without a pattern
     const char* BUILD_NAME "LATENCY_KV_BUILD"
     void poison "latency_kv_poison"(void* address, size_t size) noexcept nogil
     void unpoison "latency_kv_unpoison"(void* address, size_t size) noexcept nogil
     void prefetch "latency_kv_prefetch"(const void* address) noexcept nogil
     bint likely "latency_kv_likely"(bint condition) noexcept nogil
     uint32_t lowest_bit "latency_kv_lowest_bit"(uint32_t bits) noexcept nogil
-    uint32_t bit_count "latency_kv_bit_count"(uint32_t bits) noexcept nogil
     uint64_t fold "latency_kv_fold"(uint64_t a, uint64_t b) noexcept nogil
     uint64_t load64 "latency_kv_load64"(const char* address) noexcept nogil
     uint32_t load32 "latency_kv_load32"(const char* address) noexcept nogil
     uint64_t big_endian64 "latency_kv_big_endian64"(const char* address) noexcept nogil
-    uint64_t little_endian64 "latency_kv_little_endian64"(const char* address) noexcept nogil
-    uint32_t match "latency_kv_match"(const uint8_t* control, uint8_t tag) noexcept nogil
+    uint64_t little_endian64 "latency_kv_little_endian64"(
+        const char* address
+    ) noexcept nogil
+    uint32_t match "latency_kv_match"(
+        const uint8_t* control, uint8_t tag
+    ) noexcept nogil

@@ -1,19 +1,19 @@
 """Node: a sorted run of keys; leaf and branch of the index, and how to search them.
 
-    branch   words | - | w1 | w2 |      separators: copies of a key that is above all of the
-             keys  | - | s1 | s2 |      left and not above any of the right
-             child | * | *  | *  |
-    leaf     words | w0 | w1 | w2 | ...      the 8 key bytes behind the node's common prefix,
-             keys  | e* | e* | e* | ...      big-endian: they order as the keys do
+    branch   words | -  | w1 | w2 |   separators: copies of a key that is above all of
+             keys  | -  | s1 | s2 |   the left and not above any of the right
+             child | *  | *  | *  |
+    leaf     words | w0 | w1 | w2 |   the 8 key bytes behind the node's common prefix,
+             keys  | e* | e* | e* |   big-endian: they order as the keys do
 
-All keys of a node share their first `skip` bytes, so that words tell keys apart even where
-every key starts alike, and most comparisons touch no key.
+All keys of a node share their first `skip` bytes, so that words tell keys apart even
+where every key starts alike, and most comparisons touch no key.
 
 Invariants
-    1. Keys ascend strictly; a branch's separator i is above every key of child i - 1 and
-       not above any of child i.
-    2. Each cell owns one count of its entry, a separator being an entry without a value; each
-       child is counted once by its parent.
+    1. Keys ascend strictly; a branch's separator i is above every key of child i - 1
+       and not above any of child i.
+    2. Each cell owns one count of its entry, a separator being an entry without a
+       value; each child is counted once by its parent.
     3. Words are those of the keys at `skip`, and all keys of a node share `skip` bytes.
 
 Knows entries.  Touches no Python object, raises nothing.
@@ -47,14 +47,16 @@ cdef inline size_t node_size(int level) noexcept nogil:
 
 
 cdef inline void node_ask(Node* node) noexcept nogil:
-    """Ask for a node's header, words and keys at once: searching takes them one by one."""
+    """Ask for header, words and keys at once: searching takes them one by one."""
     cdef int line
     for line in range(1 + (NODE_CAPACITY >> 2)):
         prefetch(<char*>node + line * NODE_HEADER)
 
 
-cdef inline uint64_t key_word(const char* key, size_t key_size, size_t skip) noexcept nogil:
-    """Eight key bytes from skip on, as a number that orders as they do; zeroes behind."""
+cdef inline uint64_t key_word(
+    const char* key, size_t key_size, size_t skip
+) noexcept nogil:
+    """Eight key bytes from skip on, zeroes behind, as a number that orders as keys."""
     cdef uint64_t word = 0
     cdef size_t index
     if likely(key_size >= skip + 8):
@@ -132,7 +134,9 @@ cdef inline size_t node_search(
     return start
 
 
-cdef inline size_t branch_search(Node* node, const char* key, size_t key_size) noexcept nogil:
+cdef inline size_t branch_search(
+    Node* node, const char* key, size_t key_size
+) noexcept nogil:
     """The child under which key belongs."""
     cdef bint equal
     cdef size_t position = node_search(node, key, key_size, &equal)
@@ -161,7 +165,7 @@ cdef inline void node_tighten(Node* node) noexcept nogil:
 cdef inline void node_insert(
     Node* node, size_t position, Entry* key, Node* child
 ) noexcept nogil:
-    """Put a cell, with its counts, into a node with room; a branch never at position 0."""
+    """Put a cell, with its counts, into a node with room; never a branch's first."""
     cdef uint64_t* words = node_words(node)
     cdef Entry** keys = node_keys(node)
     cdef Node** children
@@ -169,7 +173,7 @@ cdef inline void node_insert(
     if node.head.used <= first:
         node.skip = 0
     if node.skip:
-        # All keys share skip bytes, so the new one need only be held against one of them.
+        # All keys share skip bytes: the new one need only be held against one of them.
         common = common_size(keys[node.head.used - 1], key)
         if common < node.skip:
             node_rebase(node, common)
@@ -186,13 +190,15 @@ cdef inline void node_insert(
 
 cdef inline void node_delete(Node* node, size_t position) noexcept nogil:
     """Take out a cell whose counts were given up or moved."""
+    cdef uint64_t* words = node_words(node)
+    cdef Entry** keys = node_keys(node)
+    cdef Node** children
     cdef size_t moved = node.head.used - position - 1
-    memmove(node_words(node) + position, node_words(node) + position + 1, moved * 8)
-    memmove(node_keys(node) + position, node_keys(node) + position + 1, moved * 8)
+    memmove(words + position, words + position + 1, moved * 8)
+    memmove(keys + position, keys + position + 1, moved * 8)
     if node.head.level:
-        memmove(
-            node_children(node) + position, node_children(node) + position + 1, moved * 8
-        )
+        children = node_children(node)
+        memmove(children + position, children + position + 1, moved * 8)
     node.head.used -= 1
 
 

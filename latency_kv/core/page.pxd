@@ -1,21 +1,21 @@
 """Page: a fixed number of slots found by hash; the unit of copy-on-write.
 
-    header   | stamp, refs, used, depth |                          one cache line
-    chunk    | 14 control bytes | hosted | overflow | 14 slots |   two cache lines, 8 times
+    header   | stamp, refs, used, depth |                          a cache line
+    chunk    | 14 control bytes | hosted | overflow | 14 slots |   two of them, 8 times
 
-    control  | 0x4f | EMPTY | 0x12 | ...     one byte a slot: 8 bits of hash, or EMPTY
-    slots    | h,e* |       | h,e* | ...     the hash's top 16 bits over an entry's address
+    control  | 0x4f | EMPTY | 0x12 |   one byte a slot: 8 bits of hash, or EMPTY
+    slots    | h,e* |       | h,e* |   the hash's top 16 bits over an entry's address
 
-A probe starts in the chunk that the hash names and goes on by an odd step while the chunk's
-overflow says that entries passed it by.  So nothing marks a deleted entry: removing one
-lowers the overflow of the chunks it had passed.  (After F14, "Open-sourcing F14 for faster,
-more memory-efficient hash tables", Bronson and Shi, 2019.)
+A probe starts in the chunk that the hash names and goes on by an odd step while the
+chunk's overflow says that entries passed it by.  So nothing marks a deleted entry:
+removing one lowers the overflow of the chunks it had passed.  (After Bronson and Shi,
+"Open-sourcing F14 for faster, more memory-efficient hash tables", 2019.)
 
 Invariants
     1. At most PAGE_CAPACITY slots are used, so an insertion always meets an EMPTY one.
-    2. A chunk's overflow is the number of entries that passed it, full, on their way; its
-       hosted the number of its entries that have another home.  So a probe ends at the
-       first chunk with overflow 0, after CHUNKS steps at the latest.
+    2. A chunk's overflow is the number of entries that passed it, full, on their way;
+       its hosted the number of its entries that have another home.  So a probe ends at
+       the first chunk with overflow 0, after CHUNKS steps at the latest.
     3. Each used slot owns one count of its entry.
     4. All entries agree in the top `level` bits of their hashes.
     5. A page that anyone else can see is never written.
@@ -23,20 +23,19 @@ Invariants
 Knows entries and hashes.  Touches no Python object, raises nothing.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
-from latency_kv.core.arena cimport Arena, Shared, arena_allocate, arena_free
+from latency_kv.core.arena cimport Arena, Shared, arena_allocate
 from latency_kv.core.entry cimport Entry, entry_key, same_bytes
-from latency_kv.core.hash cimport HashKey, hash_bytes
+from latency_kv.core.hash cimport HashKey, hash_bytes, hash_within
 from latency_kv.core.machine cimport (
-    CHUNKS, CHUNK_SLOTS, PAGE_CAPACITY, SLOT_MASK, bit_count, likely, lowest_bit, match,
-    prefetch,
+    CHUNKS, SLOT_MASK, likely, lowest_bit, match, prefetch,
 )
 
 cdef enum:
     EMPTY = 0
     LINE_SLOTS = 16       # slots are numbered with a stride of 16 from chunk to chunk
-    HASH_SHIFT = 48       # where a slot's 16 bits of hash start; user addresses end below
+    HASH_SHIFT = 48       # where a slot's 16 bits of hash start; addresses end below
     ABSENT = -1
     SECOND_LINE = 6       # the first slot in it
     # A probe that meets so many entries with its tag and another key is no accident: of
@@ -58,15 +57,16 @@ cdef struct Page:
 
 
 cdef inline uint8_t hash_tag(uint64_t hash) noexcept nogil:
-    return <uint8_t>(<uint8_t>hash + (<uint8_t>hash == EMPTY))
+    cdef uint8_t tag = <uint8_t>hash_within(hash)
+    return <uint8_t>(tag + (tag == EMPTY))
 
 
 cdef inline uint32_t hash_home(uint64_t hash) noexcept nogil:
-    return <uint32_t>(hash >> 8) & (CHUNKS - 1)
+    return (hash_within(hash) >> 8) & (CHUNKS - 1)
 
 
 cdef inline uint32_t hash_step(uint64_t hash) noexcept nogil:
-    return <uint32_t>(hash >> 12) | 1
+    return (hash_within(hash) >> 12) | 1
 
 
 cdef inline Entry* slot_entry(uint64_t slot) noexcept nogil:
@@ -86,11 +86,12 @@ cdef inline Entry* page_find(
 ) noexcept nogil:
     """The entry of key, borrowed, or NULL."""
     cdef uint8_t tag = hash_tag(hash)
-    cdef uint32_t index = hash_home(hash), bits, tries
+    cdef uint32_t index = hash_home(hash), bits
+    cdef int _step
     cdef const Chunk* chunk
     cdef uint64_t slot
     cdef Entry* entry
-    for tries in range(CHUNKS):
+    for _step in range(CHUNKS):
         chunk = &page.chunks[index]
         # Most slots lie in the chunk's second line: ask for it beside the first.
         prefetch(&chunk.slots[SECOND_LINE])
@@ -118,11 +119,12 @@ cdef inline int page_locate(
     Sets crafted when the probe was longer than chance allows.
     """
     cdef uint8_t tag = hash_tag(hash)
-    cdef uint32_t home = hash_home(hash), index = home, bits, place, tries
+    cdef uint32_t home = hash_home(hash), index = home, bits, place
     cdef uint32_t strangers = 0
+    cdef int _step
     cdef const Chunk* chunk
     cdef Entry* entry
-    for tries in range(CHUNKS):
+    for _step in range(CHUNKS):
         chunk = &page.chunks[index]
         prefetch(&chunk.slots[SECOND_LINE])
         bits = match(chunk.control, tag)
@@ -176,7 +178,9 @@ cdef inline Entry* page_remove(Page* page, uint64_t hash, int place) noexcept no
     return slot_entry(chunk.slots[place & (LINE_SLOTS - 1)])
 
 
-cdef inline Page* page_new(Arena* arena, uint64_t stamp, int depth, int kind) noexcept nogil:
+cdef inline Page* page_new(
+    Arena* arena, uint64_t stamp, int depth, int kind
+) noexcept nogil:
     cdef Page* page = <Page*>arena_allocate(arena, sizeof(Page))
     cdef int index
     if page == NULL:
@@ -191,7 +195,9 @@ cdef inline Page* page_new(Arena* arena, uint64_t stamp, int depth, int kind) no
     return page
 
 
-cdef inline Page* page_copy(Arena* arena, const Page* source, uint64_t stamp) noexcept nogil:
+cdef inline Page* page_copy(
+    Arena* arena, const Page* source, uint64_t stamp
+) noexcept nogil:
     """The same page with a count of its own on every entry, or NULL."""
     cdef Page* page = <Page*>arena_allocate(arena, sizeof(Page))
     cdef uint32_t bits
@@ -221,8 +227,8 @@ cdef inline void page_split(
 ) noexcept nogil:
     """Move the entries, with their counts, to two fresh pages of the next depth.
 
-    Entries in their home chunk keep their place, and their slots tell their side without a
-    look at the key.  Cost: about two nanoseconds an entry.
+    Entries in their home chunk keep their place, and their slots tell their side
+    without a look at the key.  Cost: about two nanoseconds an entry.
     """
     cdef int depth = page.head.level, index, wave
     cdef uint32_t bits, place
@@ -231,7 +237,7 @@ cdef inline void page_split(
     cdef Chunk* target
     cdef Page* side
     cdef Entry* entry
-    # First the chunks whose entries are all at home, since a guest may take any slot left.
+    # First the chunks whose entries are all at home: a guest may take any slot left.
     for wave in range(2):
         for index in range(CHUNKS):
             chunk = &page.chunks[index]

@@ -16,12 +16,12 @@ from latency_kv.core.entry cimport Entry, entry_value, entry_value_bytes
 from latency_kv.core.machine cimport NEVER
 from latency_kv.core.table cimport Table, table_find
 
-# Operators compile their own copy of the header rooms.  With any change of a layout or an
-# invariant this number rises here and in reader.pyx, and an operator that was compiled
-# against another one fails to import: the module has no function of that name.
+# Operators compile their own copy of the header rooms.  With any change of a layout or
+# an invariant this number rises here and in reader.pyx, and an operator that was
+# compiled against another one fails to import: the module has no function of that name.
 cdef int layout_1() noexcept nogil
 
-# Let a thread release what a dropped table leaves behind, when it is much; with the GIL.
+# Let a thread release what a dropped table leaves behind, if it is much; with the GIL.
 cdef void wake_sweeper() noexcept
 
 
@@ -32,7 +32,7 @@ cdef class ByteReader:
     cdef inline const char* find(
         self, const char* key, Py_ssize_t key_size, Py_ssize_t* value_size
     ) noexcept nogil:
-        """The value's bytes, borrowed, and their number; NULL if key is absent.  O(1)."""
+        """The value's bytes, borrowed, and their size; NULL without an entry.  O(1)."""
         cdef Entry* entry
         if NEVER:
             layout_1()
@@ -42,15 +42,18 @@ cdef class ByteReader:
         value_size[0] = entry.value_size
         return entry_value(entry)
 
-    cdef inline bint c_contains(self, const char* key, Py_ssize_t key_size) noexcept nogil:
+    cdef inline bint c_contains(
+        self, const char* key, Py_ssize_t key_size
+    ) noexcept nogil:
         """Whether there is an entry of key.  O(1)."""
         return table_find(&self.table, key, key_size) != NULL
 
     # Bring the index up to date: O(1) but for the first ordered access, which sorts.
     cdef int order(self) except -1
 
-    # Begin a walk over all keys that start with prefix, or over [start, stop), NULL for an
-    # open end; with the GIL.  What is written while it is open, it does not see.  O(log n).
+    # Begin a walk over all keys that start with prefix, or over [start, stop), NULL for
+    # an open end; with the GIL.  What is written while it is open, it does not see.
+    # O(log n) once the index is built.
     cdef int open_prefix(
         self, Cursor* cursor, const char* prefix, Py_ssize_t prefix_size,
         bint reverse=*,

@@ -1,7 +1,7 @@
 """Types of the compiled module."""
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, final
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -58,7 +58,7 @@ class ByteReader(Mapping[bytes, bytes]):
     def items(self) -> ItemsView[bytes, bytes]: ...
     def check(self) -> None: ...
 
-@disjoint_base
+@final
 class Scan(Generic[_T]):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def __iter__(self) -> Scan[_T]: ...

@@ -1,6 +1,4 @@
-# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
-"""ByteReader and Scan: reading a table by key and in order, for stores and snapshots alike.
+"""ByteReader and Scan: reading a table by key and in order, for stores and snapshots.
 
 Knows how objects become bytes and bytes objects; the rooms below know the table.  Start
 with `ByteReader.get`, then `Scan`.
@@ -9,6 +7,7 @@ with `ByteReader.get`, then `Scan`.
 import _thread
 import collections.abc
 import os
+import sys
 import time
 
 cimport cython
@@ -18,12 +17,10 @@ from libc.string cimport memcmp, memset
 
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
-from latency_kv.core.cursor cimport (
-    Cursor, cursor_close, cursor_open, cursor_step,
-)
+from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
 from latency_kv.core.entry cimport (
-    KEY_SIZE_MAX, Entry, entry_key, entry_key_bytes, entry_memory, entry_new, entry_release,
-    entry_value, entry_value_bytes, compare_bytes,
+    KEY_SIZE_MAX, Entry, compare_bytes, entry_key, entry_key_bytes, entry_memory,
+    entry_new, entry_release, entry_value, entry_value_bytes,
 )
 from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
@@ -34,15 +31,16 @@ from latency_kv.core.node cimport (
     common_size, key_word, node_children, node_keys, node_size, node_words,
 )
 from latency_kv.core.page cimport (
-    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_step, hash_tag, page_find, slot_entry,
+    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_step, hash_tag, page_find,
+    slot_entry,
 )
 from latency_kv.core.sharing cimport (
     RECLAIM_BUDGET, reclaim, table_release, table_share,
 )
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
-    Node, Segment, Table, Walk, family_leave, family_new, root_size, segment_of, table_find,
-    table_page, table_start, walk_next_page,
+    Node, Segment, Table, Walk, family_leave, family_new, root_size, segment_of,
+    table_find, table_page, table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
 
@@ -54,7 +52,7 @@ cdef enum Part:
     ENTRIES
 
 cdef enum:
-    # Lookups that get_many keeps in flight; the cores we measured follow some twenty misses.
+    # Lookups that get_many keeps in flight; measured cores follow some twenty misses.
     BATCH = 32
 
 # Outlives every store: entries may be held by whoever is destroyed last.
@@ -76,11 +74,12 @@ cdef extern from *:
 
 
 cdef HashKey draw_secret():
-    """The secret words of this process: stores and snapshots carry it with their pages."""
-    cdef bytes drawn = bytes(range(1, 33)) if SEEDED else os.urandom(32)
+    """The secret words of this process; stores and snapshots carry them along."""
+    cdef bytes drawn = bytes(range(1, 41)) if SEEDED else os.urandom(40)
     cdef HashKey secret
     secret.first = little_endian64(PyBytes_AS_STRING(drawn))
     secret.second = little_endian64(PyBytes_AS_STRING(drawn) + 8)
+    secret.third = little_endian64(PyBytes_AS_STRING(drawn) + 32) | 1
     secret.strong_first = little_endian64(PyBytes_AS_STRING(drawn) + 16)
     secret.strong_second = little_endian64(PyBytes_AS_STRING(drawn) + 24)
     secret.strong = False
@@ -88,6 +87,10 @@ cdef HashKey draw_secret():
 
 
 cdef HashKey SECRET = draw_secret()
+
+# Kept here, where they outlive the modules that they come from.
+cdef object START_THREAD = _thread.start_new_thread
+cdef object IS_FINALIZING = sys.is_finalizing
 
 # Whether a thread of sweep() is running.
 cdef bint SWEEPING = False
@@ -114,11 +117,11 @@ cdef void wake_sweeper() noexcept:
     global SWEEPING
     if ARENA.dead != NULL:
         reclaim(&ARENA, RECLAIM_BUDGET)
-    if ARENA.dead == NULL or SWEEPING:
+    if ARENA.dead == NULL or SWEEPING or IS_FINALIZING():
         return
     SWEEPING = True
     try:
-        _thread.start_new_thread(sweep, ())
+        START_THREAD(sweep, ())
     except (MemoryError, RuntimeError):
         SWEEPING = False
 
@@ -158,8 +161,28 @@ cdef Entry* successor(const char* prefix, Py_ssize_t size) except? NULL:
 cdef class ByteReader:
     """What stores and snapshots have in common: reads by key and in key order.
 
-    Not made directly.  Iteration and scans are in bytewise key order and point-in-time:
-    they see the entries as they were when the scan was created.
+    Not made directly.  Keys are bytes or any object with a contiguous buffer; TypeError
+    otherwise.  Iteration and scans are in bytewise key order and point-in-time: they
+    see the entries as they were when the scan was created.
+
+    by key      `reader[key]`, `contains`, `in`, `get_many`
+    in order    `prefix_scan`, `prefix_keys`, `range_scan`, `range_keys`, `iter`,
+                `reversed`
+    one entry   `first`, `last`, `floor`, `ceiling`
+    views       `keys`, `values`, `items`
+    the whole   `len`, `is_empty`, `size_bytes`, `memory_bytes`, `==`, `check`
+
+    The first ordered access builds the index, O(n), unless the store is kept ordered;
+    from then on opening a scan costs O(log n).
+
+    >>> from latency_kv import InMemoryStore
+    >>> store = InMemoryStore({b"a/1": b"x", b"a/2": b"y", b"b/1": b"z"})
+    >>> list(store.prefix_scan(b"a/", reverse=True))
+    [(b'a/2', b'y'), (b'a/1', b'x')]
+    >>> list(store.range_keys(b"a/2", b"b/2"))
+    [b'a/2', b'b/1']
+    >>> store.floor(b"a/9")
+    (b'a/2', b'y')
     """
 
     def __cinit__(self):
@@ -175,7 +198,9 @@ cdef class ByteReader:
             raise MemoryError
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("ByteReader is what InMemoryStore and StateSnapshot share: use them")
+        raise TypeError(
+            "ByteReader is what InMemoryStore and StateSnapshot share: use them"
+        )
 
     def __dealloc__(self):
         if self.table.family != NULL:
@@ -193,8 +218,6 @@ cdef class ByteReader:
         table_share(source, &self.table)
         table_release(&old)
         wake_sweeper()
-
-    # --- by key ---------------------------------------------------------------------------
 
     cdef object read(self, object key, object default):
         """The value of a key that is any object with a buffer, or default."""
@@ -228,13 +251,14 @@ cdef class ByteReader:
     def get_many(self, keys):
         """Return the values of keys as a list, None where there is no entry.
 
-        Looks up several keys at a time, so that their cache misses overlap.
+        O(1) a key; looks up several at a time, so that their cache misses overlap.
         """
         cdef list wanted = []
         cdef Py_ssize_t count, start, index, size
         cdef list values
         cdef uint64_t hashes[BATCH]
         cdef Page* pages[BATCH]
+        cdef Chunk* chunk
         cdef Entry* entries[BATCH]
         cdef Entry* entry
         cdef bytes key
@@ -251,8 +275,9 @@ cdef class ByteReader:
                     &self.table.hash, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
                 )
                 pages[index] = table_page(&self.table, hashes[index])
-                prefetch(&pages[index].chunks[hash_home(hashes[index])])
-                prefetch(&pages[index].chunks[hash_home(hashes[index])].slots[SECOND_LINE])
+                chunk = &pages[index].chunks[hash_home(hashes[index])]
+                prefetch(chunk)
+                prefetch(&chunk.slots[SECOND_LINE])
             for index in range(size):
                 entries[index] = _first_match(pages[index], hashes[index])
                 prefetch(entries[index])
@@ -265,8 +290,6 @@ cdef class ByteReader:
                 if entry != NULL:
                     values[start + index] = entry_value_bytes(entry)
         return values
-
-    # --- the whole ------------------------------------------------------------------------
 
     def __len__(self):
         return self.table.entry_count
@@ -312,8 +335,6 @@ cdef class ByteReader:
             return len(other) == len(self) and _as_dict(&self.table) == dict(other)
         return NotImplemented
 
-    # --- in order -------------------------------------------------------------------------
-
     cdef int open_prefix(
         self, Cursor* cursor, const char* prefix, Py_ssize_t prefix_size,
         bint reverse=False,
@@ -358,43 +379,57 @@ cdef class ByteReader:
     def prefix_scan(self, prefix=b"", *, reverse=False, limit=None):
         """Iterate over (key, value) of all keys that start with prefix, in key order.
 
-        Opening costs O(log n) and the scan sees the entries as they are now.
+        reverse starts at the highest key; limit is the number of entries at most, None
+        for all.  The scan sees the entries as they are now; opening it costs O(log n).
+        Raises ValueError for a negative limit.
         """
         return _scan_prefix(self, ENTRIES, prefix, reverse, limit)
 
     def prefix_keys(self, prefix=b"", *, reverse=False, limit=None):
-        """Iterate over all keys that start with prefix, in order."""
+        """Iterate over all keys that start with prefix, as prefix_scan does."""
         return _scan_prefix(self, KEYS, prefix, reverse, limit)
 
     def range_scan(self, start=None, stop=None, *, reverse=False, limit=None):
         """Iterate over (key, value) of all keys in [start, stop), in key order.
 
-        None is an open end; an inverted range is empty.
+        None is an open end; an inverted range is empty.  reverse, limit and cost are
+        those of prefix_scan.
         """
         return _scan_range(self, ENTRIES, start, stop, reverse, limit)
 
     def range_keys(self, start=None, stop=None, *, reverse=False, limit=None):
-        """Iterate over all keys in [start, stop), in order."""
+        """Iterate over all keys in [start, stop), as range_scan does."""
         return _scan_range(self, KEYS, start, stop, reverse, limit)
 
     def first(self, prefix=b""):
-        """Return the (key, value) of the lowest key that starts with prefix, or None."""
+        """Return the lowest (key, value) whose key starts with prefix, or None.
+
+        O(log n).
+        """
         return next(_scan_prefix(self, ENTRIES, prefix, False, 1), None)
 
     def last(self, prefix=b""):
-        """Return the (key, value) of the highest key that starts with prefix, or None."""
+        """Return the highest (key, value) whose key starts with prefix, or None.
+
+        O(log n).
+        """
         return next(_scan_prefix(self, ENTRIES, prefix, True, 1), None)
 
     def ceiling(self, key):
-        """Return the (key, value) of the lowest key not below key, or None."""
+        """Return the lowest (key, value) whose key is not below key, or None.
+
+        O(log n).
+        """
         return next(_scan_range(self, ENTRIES, key, None, False, 1), None)
 
     def floor(self, key):
-        """Return the (key, value) of the highest key not above key, or None."""
+        """Return the highest (key, value) whose key is not above key, or None.
+
+        O(log n).
+        """
         # The lowest key above key is key and a zero byte.
-        return next(
-            _scan_range(self, ENTRIES, None, span_bytes(key, "key") + b"\0", True, 1), None
-        )
+        above = span_bytes(key, "key") + b"\0"
+        return next(_scan_range(self, ENTRIES, None, above, True, 1), None)
 
     def __iter__(self):
         return _scan_prefix(self, KEYS, b"", False, None)
@@ -407,7 +442,7 @@ cdef class ByteReader:
         return KeysView(self)
 
     def values(self):
-        """Return a view of the values, in key order."""
+        """Return a view of the values, in key order; `in` compares them all."""
         return ValuesView(self)
 
     def items(self):
@@ -417,12 +452,10 @@ cdef class ByteReader:
     def _scan_values(self, reverse=False):
         return _scan_prefix(self, VALUES, b"", reverse, None)
 
-    # --- invariants -----------------------------------------------------------------------
-
     def check(self):
-        """Assert every invariant of pages, directory and index; for tests and debugging.
+        """Assert the invariants of pages, directory and index, for tests and debugging.
 
-        Cost: O(n log n).  Raises AssertionError that names what is broken.
+        O(n log n).  Raises AssertionError, which names what is broken.
         """
         _check_directory(&self.table)
         _check_pages(&self.table)
@@ -515,7 +548,10 @@ cdef class Scan:
         cdef bytes key
         cdef bytes value
         cdef object answer
-        if self.remaining == 0 or self.cursor.arena == NULL or not cursor_step(&self.cursor):
+        if (
+            self.remaining == 0 or self.cursor.arena == NULL
+            or not cursor_step(&self.cursor)
+        ):
             finish(&self.cursor)
             raise StopIteration
         entry = self.cursor.entry
@@ -605,7 +641,9 @@ cdef int _check_directory(const Table* table) except -1:
         _assert(table.root_shift == 64 - table.root.head.level, "the root's shift")
         slots = <size_t>1 << table.root.head.level
     for number in range(slots):
-        segment = segment_of(table.first if table.root == NULL else table.root.slots[number])
+        segment = segment_of(
+            table.first if table.root == NULL else table.root.slots[number]
+        )
         if segment == last:
             continue
         last = segment
@@ -641,7 +679,7 @@ cdef int _check_pages(const Table* table) except -1:
     cdef Entry* entry
     cdef uint64_t hash
     cdef uint32_t bits, place, step
-    cdef int number, index
+    cdef int number
     cdef int overflow[CHUNKS]
     cdef int hosted, used
     cdef size_t entries = 0, key_bytes = 0, value_bytes = 0, memory = 0
@@ -682,7 +720,8 @@ cdef int _check_pages(const Table* table) except -1:
                 memory += entry_memory(entry)
             _assert(hosted == chunk.hosted, "a chunk's hosted")
         for number in range(CHUNKS):
-            _assert(overflow[number] == page.chunks[number].overflow, "a chunk's overflow")
+            chunk = &page.chunks[number]
+            _assert(overflow[number] == chunk.overflow, "a chunk's overflow")
         _assert(used == page.head.used, "a page's used")
         _assert(used <= PAGE_CAPACITY, "a page has room")
         page = walk_next_page(table, &walk)
@@ -721,19 +760,26 @@ cdef int _check_node(
         entry = keys[index]
         _assert(entry.refs >= 1, "a cell's entry is counted")
         _assert(
-            entry.key_size >= node.skip and common_size(entry, keys[first]) >= node.skip,
+            entry.key_size >= node.skip
+            and common_size(entry, keys[first]) >= node.skip,
             "a node's keys share skip bytes"
         )
         _assert(
             node_words(node)[index]
             == key_word(entry_key(entry), entry.key_size, node.skip), "a cell's word"
         )
-        _assert(low == NULL or _key_order(low, entry) <= 0, "a key is not below its node")
-        _assert(high == NULL or _key_order(entry, high) < 0, "a key is below the next node")
+        _assert(
+            low == NULL or _key_order(low, entry) <= 0, "a key is not below its node"
+        )
+        _assert(
+            high == NULL or _key_order(entry, high) < 0, "a key is below the next node"
+        )
         if index > first:
             _assert(_key_order(keys[index - 1], entry) < 0, "keys ascend")
         if not node.head.level:
-            _assert(last[0] == NULL or _key_order(last[0], entry) < 0, "leaves ascend")
+            _assert(
+                last[0] == NULL or _key_order(last[0], entry) < 0, "leaves ascend"
+            )
             _assert(
                 table_find(table, entry_key(entry), entry.key_size) == entry,
                 "the index holds the table's entries"

@@ -1,16 +1,16 @@
 """Sharing: one table seen from several places, and what becomes of what nobody sees.
 
-Sharing costs the same for any size: the other side counts the directory and the index, and
-the family's clocks tick.  Letting go is queued: the dead wait in the arena, a stack threaded
-through themselves, and later writes release a few of their children each, so that dropping
-a snapshot of millions never stops anyone.
+Sharing costs the same for any size: the other side counts the directory and the index,
+and the family's clocks tick.  Letting go is queued: the dead wait in the arena, a stack
+threaded through themselves, and later writes release a few of their children each, so
+that dropping a snapshot of millions never stops anyone.
 
 Knows all that is counted: pages, segments, roots, nodes and entries.
 """
 
 from libc.stdint cimport int64_t, uint32_t
 from latency_kv.core.arena cimport Arena, Shared, arena_free
-from latency_kv.core.entry cimport Entry, entry_release
+from latency_kv.core.entry cimport entry_release
 from latency_kv.core.index cimport index_drop, index_merge
 from latency_kv.core.machine cimport (
     CHUNKS, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, lowest_bit, match, prefetch,
@@ -18,12 +18,12 @@ from latency_kv.core.machine cimport (
 from latency_kv.core.node cimport node_children, node_keys, node_size
 from latency_kv.core.page cimport EMPTY, Chunk, Page, slot_entry
 from latency_kv.core.table cimport (
-    KIND_BRANCH, KIND_LEAF, KIND_PAGE, KIND_ROOT, KIND_SEGMENT, Node, Root, Segment, Table,
-    family_leave, root_size, segment_of, shared_release, table_top,
+    KIND_BRANCH, KIND_LEAF, KIND_PAGE, KIND_ROOT, KIND_SEGMENT, Node, Root, Segment,
+    Table, family_leave, root_size, segment_of, shared_release, table_top,
 )
 
 cdef enum:
-    # Children that one change releases, beside as many as its copies have counted once more:
+    # Children that one change releases, beside as many as its copies counted once more:
     # about a microsecond's work, and more than it leaves behind, so the queue shrinks.
     RECLAIM_BUDGET = 64
 

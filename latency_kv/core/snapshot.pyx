@@ -1,5 +1,3 @@
-# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
 """StateSnapshot: a store as it was at one moment, frozen and readable.
 
 It holds the directory and the index of its moment; the store copies what it goes on to
@@ -25,7 +23,19 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 cdef class StateSnapshot(ByteReader):
     """A store's entries as they were when `InMemoryStore.snapshot` was called.
 
-    Taking one costs the same for any size.  Reads need no lock against the store's writers.
+    Taking one costs the same for any size.  Reads need no lock against the writers of
+    the store.
+
+    by key      `get` and ByteReader's reads
+    in order    ByteReader's scans
+    itself      `timestamp_ns`, `created_at`, `version`
+
+    >>> from latency_kv import InMemoryStore
+    >>> store = InMemoryStore({b"a": b"1"})
+    >>> moment = store.snapshot()
+    >>> store.put(b"a", b"2")
+    >>> moment.get(b"a"), store.get(b"a")
+    (b'1', b'2')
     """
 
     def __init__(self, *args, **kwargs):
@@ -46,7 +56,7 @@ cdef class StateSnapshot(ByteReader):
         return 1
 
     cdef int order(self) except -1:
-        """Build the index of a snapshot whose store had none, sorting without the GIL."""
+        """Build the index of a snapshot whose store had none; sorts without the GIL."""
         cdef Cell* cells
         cdef Status status
         if self.table.index.built:

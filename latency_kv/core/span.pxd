@@ -1,15 +1,14 @@
 """Span: the bytes of a caller's object, for the time of one call.
 
-A call takes its spans first, then works without running Python code, and drops them last:
-both ends may run the code of whoever wrote the object's buffer.
+A call takes its spans first, then works without running Python code, and drops them
+last: both ends may run the code of whoever wrote the object's buffer.
 """
 
 from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from latency_kv.core.entry cimport INLINE_MAX, KEY_SIZE_MAX, VALUE_SIZE_MAX
+from latency_kv.core.entry cimport KEY_SIZE_MAX, VALUE_SIZE_MAX
 
 cdef struct Span:
     const char* data
@@ -61,7 +60,7 @@ cdef inline void span_none(Span* span) noexcept nogil:
 
 
 cdef inline bytes span_bytes(object source, str what):
-    """The bytes of source in an object of their own: source itself where it is bytes."""
+    """The bytes of source in an object of their own: source itself if it is bytes."""
     cdef Span span
     if PyBytes_CheckExact(source):
         return source
@@ -86,8 +85,8 @@ cdef inline bytes value_bytes(object source):
 cdef inline int check_key_size(Py_ssize_t size) except -1:
     if size > KEY_SIZE_MAX:
         raise ValueError(
-            f"a key of {size:,} bytes is longer than the {KEY_SIZE_MAX:,} that a key may "
-            "have: store a digest of it, or put the long part into the value"
+            f"a key of {size:,} bytes is longer than the {KEY_SIZE_MAX:,} that a key "
+            "may have: store a digest of it, or put the long part into the value"
         )
     return 0
 
@@ -95,7 +94,7 @@ cdef inline int check_key_size(Py_ssize_t size) except -1:
 cdef inline int check_value_size(Py_ssize_t size) except -1:
     if size > VALUE_SIZE_MAX:
         raise ValueError(
-            f"a value of {size:,} bytes is longer than the {VALUE_SIZE_MAX:,} that a value "
-            "may have: cut it into several entries"
+            f"a value of {size:,} bytes is longer than the {VALUE_SIZE_MAX:,} that a "
+            "value may have: cut it into several entries"
         )
     return 0

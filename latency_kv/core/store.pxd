@@ -1,4 +1,4 @@
-"""InMemoryStore at C level: writes for operators; reads and cursors are ByteReader's."""
+"""InMemoryStore at C level: writes for operators; ByteReader has reads and cursors."""
 
 cimport cython
 from cpython.object cimport PyObject
@@ -22,13 +22,14 @@ cdef class InMemoryStore(ByteReader):
     # Copy key and value in.  Raises ValueError for sizes above the limits, MemoryError;
     # then nothing has changed.  The value may be what find returned.
     cdef int c_put(
-        self, const char* key, Py_ssize_t key_size, const char* value, Py_ssize_t value_size
+        self, const char* key, Py_ssize_t key_size,
+        const char* value, Py_ssize_t value_size,
     ) except -1
 
     # 1 if there was an entry, 0 if not.
     cdef int c_delete(self, const char* key, Py_ssize_t key_size) except -1
 
-    # Delete all keys in [start, stop), NULL for an open end; returns how many there were.
+    # Delete all keys in [start, stop), NULL for an open end; returns their number.
     cdef Py_ssize_t c_delete_range(
         self, const char* start, Py_ssize_t start_size,
         const char* stop, Py_ssize_t stop_size,

@@ -1,10 +1,10 @@
 """Types of the compiled module."""
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any, SupportsIndex, TypeAlias, TypeVar, final, overload
+from typing import Self, SupportsIndex, TypeAlias, TypeVar, final, overload
 
 from _typeshed import SupportsKeysAndGetItem
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer
 
 from latency_kv.core.reader import ByteReader
 from latency_kv.core.snapshot import StateSnapshot

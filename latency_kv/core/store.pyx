@@ -1,10 +1,8 @@
-# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: cdivision=True, auto_pickle=False, autotestdict=False, freethreading_compatible=False
 """InMemoryStore: the byte store; what writes to a table, on top of what reads it.
 
 Every method takes its buffers, integers and iterables first, then looks up and changes
-without running Python code, and lets go of buffers last.  Whatever raises leaves the store
-as it was.  Start with `InMemoryStore.write`, the path of every put.
+without running Python code, and lets go of buffers last.  Whatever raises leaves the
+store as it was.  Start with `InMemoryStore.write`, the path of every put.
 """
 
 import collections.abc
@@ -39,8 +37,8 @@ from latency_kv.core.span cimport (
 from latency_kv.core.stats import StoreStats
 from latency_kv.core.table cimport (
     CRAFTED, DONE, NO_MEMORY, Status, Table, family_leave, family_new, table_assign,
-    table_count, table_find, table_own_page, table_page, table_place, table_put,
-    table_rekey, table_remove, table_start, table_writable,
+    table_count, table_find, table_page, table_place, table_put, table_rekey,
+    table_remove, table_start,
 )
 
 cdef object _MISSING = object()
@@ -57,11 +55,31 @@ cdef class InMemoryStore(ByteReader):
     """A mapping from bytes to bytes with ordered scans and O(1) snapshots.
 
     Keys and values are bytes or any object with a contiguous buffer, and are copied in;
-    bytes values above 1 KiB are held by reference.  Under the GIL every call is atomic.
+    bytes values above 1 KiB are held by reference.  Under the GIL every call is atomic,
+    and one that raises changes nothing.  ordered=True builds the index at once rather
+    than at the first ordered access.  Reading and changing an entry cost O(1); with an
+    index, changes cost O(log n).
+
+    one entry       `get`, `put`, `delete`, `pop`, `popitem`, `setdefault`,
+                    `store[key]`, `del store[key]`
+    in one step     `put_if_absent`, `compare_and_swap`, `increment`, `compute`
+    many entries    `put_many`, `update`, `|`, `delete_many`, `delete_prefix`,
+                    `delete_range`
+    the whole       `clear`, `snapshot`, `restore`, `copy`, `stats`
+    reads           ByteReader's: scans, `first`, `floor`, `get_many`, views, sizes
 
     >>> store = InMemoryStore({b"b": b"2", b"a": b"1"})
+    >>> before = store.snapshot()
+    >>> store.put(b"c", b"3")
+    >>> store.delete(b"a")
+    True
     >>> list(store.prefix_scan())
-    [(b'a', b'1'), (b'b', b'2')]
+    [(b'b', b'2'), (b'c', b'3')]
+    >>> list(before)
+    [b'a', b'b']
+    >>> store.restore(before)
+    >>> store == before
+    True
     """
 
     def __init__(self, mapping_or_pairs=(), *, ordered=False):
@@ -70,15 +88,15 @@ cdef class InMemoryStore(ByteReader):
         if ordered:
             self.order()
 
-    # --- one entry ------------------------------------------------------------------------
-
     def get(self, key, default=None):
         """Return the value of key as bytes, or default.  O(1)."""
         return reader_get(self, key, default)
 
     cdef int rekey(self) except -1:
         if table_rekey(&self.table):
-            raise MemoryError("no memory to change to the strong hash; nothing has changed")
+            raise MemoryError(
+                "no memory to change to the strong hash; nothing has changed"
+            )
         return 0
 
     cdef int write(
@@ -122,7 +140,8 @@ cdef class InMemoryStore(ByteReader):
         return 0
 
     cdef int c_put(
-        self, const char* key, Py_ssize_t key_size, const char* value, Py_ssize_t value_size
+        self, const char* key, Py_ssize_t key_size,
+        const char* value, Py_ssize_t value_size,
     ) except -1:
         cdef bytes large
         check_key_size(key_size)
@@ -134,8 +153,9 @@ cdef class InMemoryStore(ByteReader):
 
     cdef int c_delete(self, const char* key, Py_ssize_t key_size) except -1:
         cdef Table* table = &self.table
+        cdef uint64_t hash = hash_bytes(&table.hash, key, key_size)
         cdef Entry* removed
-        if table_remove(table, hash_bytes(&table.hash, key, key_size), key, key_size, &removed):
+        if table_remove(table, hash, key, key_size, &removed):
             raise MemoryError
         if removed == NULL:
             return 0
@@ -179,7 +199,7 @@ cdef class InMemoryStore(ByteReader):
         return self.put_object(key, value)
 
     def put(self, key, value):
-        """Copy key and value in, overwriting.  O(1), without a pause that grows.
+        """Copy key and value in, overwriting, without a pause that grows.
 
         Raises TypeError without a buffer, ValueError for a key above 65,535 bytes or a
         value above 2**31 - 1.
@@ -213,7 +233,10 @@ cdef class InMemoryStore(ByteReader):
             raise KeyError(key)
 
     def pop(self, key, default=_MISSING):
-        """Delete the entry of key and return its value, or default, or raise KeyError."""
+        """Delete the entry of key and return its value.
+
+        Without an entry returns default, or raises KeyError if none is given.
+        """
         value = self.remove(key, True)
         if value is not None:
             return value
@@ -222,7 +245,10 @@ cdef class InMemoryStore(ByteReader):
         return default
 
     def popitem(self):
-        """Delete the first entry in key order and return it; KeyError on an empty store."""
+        """Delete the lowest key and return its (key, value).  O(log n).
+
+        Raises KeyError on an empty store.
+        """
         entry = self.first()
         if entry is None:
             raise KeyError("popitem of an empty store")
@@ -250,9 +276,16 @@ cdef class InMemoryStore(ByteReader):
         return self.compare_and_swap(key, None, value)
 
     def compare_and_swap(self, key, expected, new):
-        """Change the value of key from expected to new; return whether it was as expected.
+        """Change the value of key if it is expected; return whether it was.
 
-        None stands for no entry, expected or left behind.
+        None stands for no entry: as expected, it puts only where there is none; as new,
+        it deletes.
+
+        >>> store = InMemoryStore()
+        >>> store.compare_and_swap(b"owner", None, b"me")
+        True
+        >>> store.compare_and_swap(b"owner", b"you", None)
+        False
         """
         cdef Span key_span, expected_span, new_span
         cdef Entry* entry
@@ -286,8 +319,8 @@ cdef class InMemoryStore(ByteReader):
     def increment(self, key, delta=1):
         """Add delta to a counter, 0 if there is none, and return its new value.
 
-        A counter is a signed 64-bit little-endian integer.  Raises ValueError for a value
-        of another size, OverflowError beyond 64 bits.
+        A counter is a signed 64-bit little-endian integer.  Raises ValueError for a
+        value of another size, OverflowError beyond 64 bits.
         """
         cdef int64_t step = PyNumber_Index(delta)
         cdef int64_t total = 0
@@ -306,7 +339,10 @@ cdef class InMemoryStore(ByteReader):
                         f"one has {COUNTER_SIZE}, a signed little-endian integer"
                     )
                 total = <int64_t>little_endian64(entry_value(entry))
-            if step > 0 and total > INT64_MAX - step or step < 0 and total < INT64_MIN - step:
+            if (
+                step > 0 and total > INT64_MAX - step
+                or step < 0 and total < INT64_MIN - step
+            ):
                 raise OverflowError(
                     f"{total} and {step} add up to more than 64 bits: the counter stays"
                 )
@@ -323,8 +359,8 @@ cdef class InMemoryStore(ByteReader):
     def compute(self, key, f):
         """Put what f makes of the value of key, or of None; return it.
 
-        None from f deletes the entry.  If f raises, nothing changes.  f may use the store:
-        the key is looked up again afterwards.
+        None from f deletes the entry.  If f raises, nothing changes.  f may use the
+        store: the key is looked up again afterwards.
         """
         cdef bytes own = span_bytes(key, "key")
         value = f(self.get(own))
@@ -334,8 +370,6 @@ cdef class InMemoryStore(ByteReader):
         value = value_bytes(value)
         self.put_object(own, value)
         return value
-
-    # --- many entries ---------------------------------------------------------------------
 
     cdef void undo(self, Change* changes, Py_ssize_t count, bint removal) noexcept:
         """Take back the first count changes, last first.  Their pages are writable."""
@@ -387,7 +421,9 @@ cdef class InMemoryStore(ByteReader):
                     )
             if status:
                 self.undo(changes, index, False)
-                raise MemoryError("no memory to put these entries; nothing has changed")
+                raise MemoryError(
+                    "no memory to put these entries; nothing has changed"
+                )
         for index in range(count):
             index_note(table, changes[index].entry, False)
             if changes[index].replaced != NULL:
@@ -396,9 +432,9 @@ cdef class InMemoryStore(ByteReader):
         return 0
 
     cdef object remove_changes(self, Change* changes, Py_ssize_t count):
-        """Delete all entries or none, and give up their counts; returns how many went."""
+        """Delete all entries or none, and give up their counts; return their number."""
         cdef Table* table = &self.table
-        cdef Py_ssize_t index, removed_count = 0
+        cdef Py_ssize_t index, done = 0, removed_count = 0
         cdef Entry* entry
         cdef Entry* removed
         cdef Status status = DONE
@@ -411,18 +447,21 @@ cdef class InMemoryStore(ByteReader):
             )
             if status:
                 break
-            # From here on the change counts what was taken out: NULL if its key was named
-            # twice.
+            # From here on the change counts what was taken out: NULL if its key was
+            # named twice.
             changes[index].entry = removed
             removed_count += removed != NULL
             entry_release(table.arena, entry)
-        try:
-            if status:
-                raise MemoryError("no memory to delete these entries; nothing has changed")
-            answer = removed_count
-        except MemoryError:
-            self.undo(changes, index if status else count, True)
-            raise
+            done += 1
+        if status == DONE:
+            try:
+                answer = removed_count
+            except MemoryError:
+                status = NO_MEMORY
+        if status != DONE:
+            # Before anything is raised: that may run the collector, and others' code.
+            self.undo(changes, done, True)
+            raise MemoryError("no memory to delete these entries; nothing has changed")
         for index in range(count):
             entry = changes[index].entry
             if entry != NULL:
@@ -433,7 +472,10 @@ cdef class InMemoryStore(ByteReader):
         return answer
 
     def put_many(self, entries):
-        """Put all entries of a mapping or of an iterable of pairs, or none if it raises."""
+        """Put all entries of a mapping or of an iterable of (key, value).
+
+        If it raises, none is put.
+        """
         cdef _Changes changes = changes_in(self.table.arena)
         cdef Span key_span, value_span
         if isinstance(entries, collections.abc.Mapping):
@@ -456,11 +498,14 @@ cdef class InMemoryStore(ByteReader):
         changes.count = 0
 
     def update(self, other=(), /):
-        """The mapping's name for put_many."""
+        """Put all entries: the mapping's name for put_many."""
         self.put_many(other)
 
     def delete_many(self, keys):
-        """Delete the entries of all keys, or none if it raises; return how many there were."""
+        """Delete the entries of all keys; return how many there were.
+
+        If it raises, none is deleted.
+        """
         cdef _Changes changes = changes_in(self.table.arena)
         cdef list wanted = []
         cdef Entry* entry
@@ -495,7 +540,10 @@ cdef class InMemoryStore(ByteReader):
         return self.delete_cursor(&cursor)
 
     def delete_prefix(self, prefix):
-        """Delete all keys that start with prefix; return how many there were."""
+        """Delete all keys that start with prefix; return how many there were.
+
+        Finding the first costs O(log n).  If it raises, none is deleted.
+        """
         cdef Cursor cursor
         cdef Span span
         span_take(&span, prefix, "prefix")
@@ -506,7 +554,10 @@ cdef class InMemoryStore(ByteReader):
             span_drop(&span)
 
     def delete_range(self, start=None, stop=None):
-        """Delete all keys in [start, stop), None for an open end; return how many there were."""
+        """Delete all keys in [start, stop); return how many there were.
+
+        None is an open end; cost and failure are those of delete_prefix.
+        """
         cdef Span low, high
         cdef Cursor cursor
         span_none(&low)
@@ -521,8 +572,6 @@ cdef class InMemoryStore(ByteReader):
         finally:
             span_drop(&high)
             span_drop(&low)
-
-    # --- the whole ------------------------------------------------------------------------
 
     def clear(self):
         """Delete everything.  O(1): memory comes back with later writes."""
@@ -542,11 +591,18 @@ cdef class InMemoryStore(ByteReader):
         wake_sweeper()
 
     def snapshot(self):
-        """Return a StateSnapshot of the store as it is now.  O(1)."""
+        """Return a StateSnapshot of the store as it is now.  O(1).
+
+        Later writes copy what the snapshot holds before they change it, page by page.
+        """
         return snapshot_of(&self.table)
 
     def restore(self, StateSnapshot snapshot not None):
-        """Replace everything with what a snapshot holds.  O(1)."""
+        """Replace everything with what a snapshot holds.  O(1).
+
+        The snapshot stays as it is.  An ordered store sorts one without an index first,
+        in O(n).
+        """
         if self.ordered:
             snapshot.order()
         self.adopt(&snapshot.table)

@@ -4,22 +4,22 @@
     segment   | page | page | page | ...                by its next SEGMENT_BITS bits
     page      by the rest
 
-A full page splits in two; a segment whose page is as deep as itself splits before; the root,
-8 bytes a segment, doubles before that.  So the largest piece that a put ever copies is the
-root: a few KiB in a store of ten million entries.  A store of up to SEGMENT_PAGES pages has
-no root, only its first segment.  (Fagin, Nievergelt, Pippenger and Strong, "Extendible
-hashing", 1979; here the directory is itself a directory of segments.)
+A full page splits in two; a segment whose page is as deep as itself splits before; the
+root, 8 bytes a segment, doubles before that.  So the largest piece that a put ever
+copies is the root: a few KiB in a store of ten million entries.  A store of up to
+SEGMENT_PAGES pages has no root, only its first segment.  (Fagin, Nievergelt, Pippenger
+and Strong, "Extendible hashing", 1979; here the directory is a directory of segments.)
 
 Sharing.  Scans, snapshots and copies hold the root or the first segment, and counts are
-transitive.  Stores and holders that may share form a family with one clock, which ticks at
-every new holder.  Counts decide freeing, stamps decide writing:
+transitive.  Stores and holders that may share form a family with one clock, which ticks
+at every new holder.  Counts decide freeing, stamps decide writing:
 
 Invariants
     1. A segment or page is written only by a store that is alone in its family, or that
        made it since the last tick (its stamp is the clock).  All else is copied first.
        Nodes have a clock of their own, which scans move too: they see no page.
-    2. A directory slot's page agrees with the slot in the top `level` bits; slots that share
-       a page are adjacent and count once.  The same holds for the root and its segments.
+    2. A directory slot's page agrees with the slot in the top `level` bits; slots that
+       share a page are adjacent and count once.  So do the root's slots and segments.
     3. An entry is changed in place only by a store that is alone in its family, without
        an open scan.
     4. entry_count, key_bytes, value_bytes and page_count are those of the pages.
@@ -31,16 +31,20 @@ Knows pages.  Touches no Python object, raises nothing, answers with a Status.
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memmove
-from latency_kv.core.arena cimport Arena, Shared, arena_allocate, arena_block_size, arena_free
-from latency_kv.core.entry cimport INLINE_MAX, Entry, entry_key, entry_memory, entry_size
+from latency_kv.core.arena cimport (
+    Arena, Shared, arena_allocate, arena_block_size, arena_free,
+)
+from latency_kv.core.entry cimport (
+    INLINE_MAX, Entry, entry_key, entry_memory, entry_size,
+)
 from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
-    CHUNKS, DEPTH_SLACK, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK, bit_count, likely,
+    CHUNKS, DEPTH_SLACK, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK,
     lowest_bit, match, prefetch,
 )
 from latency_kv.core.page cimport (
-    ABSENT, EMPTY, Chunk, Page, hash_home, page_copy, page_find, page_insert, page_locate,
-    page_new, page_remove, page_slot, page_split, slot_entry, slot_of,
+    ABSENT, EMPTY, Page, page_copy, page_find, page_insert, page_locate, page_new,
+    page_remove, page_slot, page_split, slot_entry, slot_of,
 )
 
 cdef enum Status:
@@ -74,19 +78,20 @@ cdef struct Segment:
 
 cdef struct Root:
     Shared head          # level: the bits of hash that it consumes
-    uintptr_t slots[1]  # 1 << level tagged segments
+    uintptr_t slots[1]   # 1 << level tagged segments
 
 cdef struct Node:
     Shared head          # level: 0 for a leaf; used: cells
     uint32_t skip        # bytes that all keys in the node share, not part of the words
     uint8_t padding[36]
-    uint64_t cells[1]   # words, then entries, then children: see the index room
+    uint64_t cells[1]    # words, then entries, then children: see the index room
 
 cdef struct Index:
     Node* root           # NULL while there are no entries
     bint built
     int pending_count
-    Entry* pending[PENDING_MAX]     # each counted; changes since the last merge, in order
+    # The changes since the last merge, in order; each counts its entry.
+    Entry* pending[PENDING_MAX]
     bint removed[PENDING_MAX]
     size_t node_bytes
     size_t merges
@@ -143,8 +148,13 @@ cdef inline Entry* table_find(
     return page_find(table_page(table, hash), hash, key, key_size)
 
 
-cdef inline bint table_writable(const Table* table, const Shared* shared) noexcept nogil:
-    """Invariant 1.  What waits to be reclaimed may still count it: that is a holder too."""
+cdef inline bint table_writable(
+    const Table* table, const Shared* shared
+) noexcept nogil:
+    """Whether invariant 1 allows a write.
+
+    What waits to be reclaimed may still count it: that is a holder too.
+    """
     return shared.refs == 1 and (
         table.family.members == 1 or shared.stamp == table.family.page_clock
     )
@@ -237,7 +247,9 @@ cdef inline Root* table_own_root(Table* table) noexcept nogil:
     return copy
 
 
-cdef inline void root_fill(Table* table, uint64_t hash, Segment* segment) noexcept nogil:
+cdef inline void root_fill(
+    Table* table, uint64_t hash, Segment* segment
+) noexcept nogil:
     """Point all slots of a segment's range at it; the root is writable."""
     cdef int depth = segment.head.level
     cdef size_t run = <size_t>1 << (table.root.head.level - depth)
@@ -252,7 +264,7 @@ cdef inline Segment* table_own_segment(Table* table, uint64_t hash) noexcept nog
     cdef Segment* segment = segment_of(table_segment(table, hash))
     cdef Segment* copy
     cdef Page* last = NULL
-    cdef size_t index
+    cdef int index
     if table_writable(table, &segment.head):
         return segment
     if table.root != NULL and table_own_root(table) == NULL:
@@ -277,7 +289,9 @@ cdef inline Segment* table_own_segment(Table* table, uint64_t hash) noexcept nog
     return copy
 
 
-cdef inline void segment_fill(Segment* segment, uint64_t hash, Page* page) noexcept nogil:
+cdef inline void segment_fill(
+    Segment* segment, uint64_t hash, Page* page
+) noexcept nogil:
     """Point all slots of a page's range at it; the segment is writable."""
     cdef int below = segment.head.level + SEGMENT_BITS
     cdef size_t run = <size_t>1 << (below - page.head.level)
@@ -331,19 +345,19 @@ cdef inline Status table_split_segment(Table* table, uint64_t hash) noexcept nog
     cdef Segment* segment
     cdef Segment* low
     cdef Segment* high
-    cdef int depth
-    cdef size_t index
+    cdef int depth, index
     cdef uint64_t bit
-    # From the top: copying a root or a segment counts what is below once more, and what is
-    # to be taken apart must be counted once.
+    # From the top: copying a root or a segment counts what is below once more, and what
+    # is to be taken apart must be counted once.
     if table.root != NULL and table_own_root(table) == NULL:
         return NO_MEMORY
     segment = table_own_segment(table, hash)
     if segment == NULL:
         return NO_MEMORY
     depth = segment.head.level
-    if (table.root == NULL or table.root.head.level == depth) and table_grow_root(table):
-        return NO_MEMORY
+    if table.root == NULL or table.root.head.level == depth:
+        if table_grow_root(table):
+            return NO_MEMORY
     low = segment_new(table, depth + 1)
     high = segment_new(table, depth + 1)
     if low == NULL or high == NULL:
@@ -419,7 +433,7 @@ cdef inline void table_count(Table* table, const Entry* entry, int sign) noexcep
 cdef inline Status table_place(
     Table* table, uint64_t hash, int place, Entry* entry, Entry** replaced
 ) noexcept nogil:
-    """Give an entry, with one count, to the place where page_locate found its key, or not.
+    """Give an entry, with one count, to the place that page_locate named for its key.
 
     replaced receives the entry whose place it took, with its count, or NULL.
     """
@@ -446,7 +460,9 @@ cdef inline Status table_place(
     return DONE
 
 
-cdef inline Status table_put(Table* table, Entry* entry, Entry** replaced) noexcept nogil:
+cdef inline Status table_put(
+    Table* table, Entry* entry, Entry** replaced
+) noexcept nogil:
     """Give an entry, with one count, to the table."""
     cdef uint64_t hash = hash_bytes(&table.hash, entry_key(entry), entry.key_size)
     cdef bint crafted = False
@@ -461,7 +477,7 @@ cdef inline Status table_put(Table* table, Entry* entry, Entry** replaced) noexc
 cdef inline bint table_assign(
     Table* table, uint64_t hash, int place, const char* value, size_t value_size
 ) noexcept nogil:
-    """Write a value over the one at a place, if nobody else sees it and it fits; or False."""
+    """Write a value over the one at a place, if it fits and nobody else sees it."""
     cdef Entry* entry
     cdef size_t size
     if table.family.members != 1 or table.family.scans != 0 or value_size > INLINE_MAX:
@@ -483,7 +499,10 @@ cdef inline bint table_assign(
 cdef inline Status table_remove(
     Table* table, uint64_t hash, const char* key, size_t key_size, Entry** removed
 ) noexcept nogil:
-    """Take the entry of key, with its count, out of the table; NULL if there is none."""
+    """Take the entry of key, with its count, out of the table.
+
+    removed receives the entry, or NULL if there is none.
+    """
     cdef bint crafted = False
     cdef Page* page = table_page(table, hash)
     cdef int place = page_locate(page, hash, key, key_size, &crafted)
@@ -537,9 +556,10 @@ cdef inline Page* walk_next_page(const Table* table, Walk* walk) noexcept nogil:
 
 
 cdef inline Status table_rekey(Table* table) noexcept nogil:
-    """Change to the strong hash: a second directory over the same entries, published last.
+    """Change to the strong hash.
 
-    Cost: O(n), once in a table's life.
+    A second directory over the same entries, published last.  Cost: O(n), once in a
+    table's life.
     """
     cdef Table fresh = table[0]
     cdef Walk walk

@@ -35,6 +35,7 @@ VALUES = st.one_of(
     st.builds(lambda n: n.to_bytes(8, "little", signed=True), st.integers(-9, 9)),
 )
 BOUNDS = st.none() | KEYS
+PREFIXES = st.just(b"") | KEYS
 LIMITS = st.sampled_from([None, 0, 1, 3])
 
 
@@ -44,7 +45,9 @@ class StoreMachine(RuleBasedStateMachine):
     scans = Bundle("scans")
     snapshots = Bundle("snapshots")
 
-    @initialize(ordered=st.booleans(), entries=st.dictionaries(KEYS, VALUES))
+    @initialize(
+        ordered=st.booleans(), entries=st.dictionaries(KEYS, VALUES, min_size=1)
+    )
     def open(self, ordered: bool, entries: dict[bytes, bytes]) -> None:
         self.store = InMemoryStore(entries, ordered=ordered)
         self.model = Model(entries)
@@ -117,7 +120,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.same(lambda store: (store.floor(key), store.ceiling(key)))
         self.same(lambda store: (store.first(key), store.last(key)))
 
-    @rule(target=scans, prefix=KEYS, reverse=st.booleans(), limit=LIMITS)
+    @rule(target=scans, prefix=PREFIXES, reverse=st.booleans(), limit=LIMITS)
     def scan_prefix(self, prefix: bytes, reverse: bool, limit: int | None) -> Scans:
         return (
             self.store.prefix_scan(prefix, reverse=reverse, limit=limit),
@@ -133,8 +136,8 @@ class StoreMachine(RuleBasedStateMachine):
         limit: int | None,
     ) -> Scans:
         return (
-            self.store.range_keys(start, stop, reverse=reverse, limit=limit),
-            self.model.range_keys(start, stop, reverse=reverse, limit=limit),
+            self.store.range_scan(start, stop, reverse=reverse, limit=limit),
+            self.model.range_scan(start, stop, reverse=reverse, limit=limit),
         )
 
     @rule(pair=scans, steps=st.integers(1, 9))

@@ -18,12 +18,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from flights import data, plain
 from flights.clock import event_time, scheduled_departure, wall_clock
 from flights.data import Flight, FlightsMissingError, flights_path, read_flights
 from flights.measure import Run, measure, timer_cost
 from flights.windows import DAY, HOUR, WEEK, Delays, Operator, RouteDelays
-
 from latency_kv import InMemoryStore
 
 MakeOperator = Callable[[], Operator]
