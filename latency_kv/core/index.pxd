@@ -19,8 +19,9 @@ from latency_kv.core.arena cimport arena_allocate, arena_free
 from latency_kv.core.entry cimport Entry, entry_key, entry_new, entry_release
 from latency_kv.core.machine cimport NODE_CAPACITY, prefetch
 from latency_kv.core.node cimport (
-    HEIGHT_MAX, NODE_HEADER, branch_search, node_children, node_delete, node_insert,
-    node_keys, node_move, node_rebase, node_search, node_size, node_tighten, node_words,
+    HEIGHT_MAX, NODE_HEADER, branch_search, node_ask, node_children, node_delete,
+    node_insert, node_keys, node_move, node_rebase, node_search, node_size,
+    node_tighten, node_words,
 )
 from latency_kv.core.table cimport (
     DONE, KIND_BRANCH, KIND_LEAF, NO_MEMORY, PENDING_MAX, Index, Node, Status, Table,
@@ -172,6 +173,7 @@ cdef inline Status node_upsert(
         entry.refs += 1
         return DONE
     position = branch_search(node, entry_key(entry), entry.key_size)
+    node_ask(node_children(node)[position])
     status = node_upsert(
         table, &node_children(node)[position], entry, &child_right, &child_separator
     )
@@ -248,6 +250,7 @@ cdef inline Status node_remove(
             node_delete(node, position)
         return DONE
     position = branch_search(node, key, key_size)
+    node_ask(node_children(node)[position])
     status = node_remove(table, &node_children(node)[position], key, key_size)
     if status:
         return status

@@ -85,3 +85,6 @@ cdef class Scan:
     cdef Cursor cursor
     cdef Py_ssize_t remaining    # entries that the limit leaves; negative without one
     cdef int part
+    cdef bint unread             # the cursor's entry has not been given yet
+    cdef tuple pair              # given again when nobody else holds it, as zip does
+    cdef bint advance(self) noexcept

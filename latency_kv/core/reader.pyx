@@ -12,6 +12,8 @@ import time
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_Pack
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
@@ -19,8 +21,9 @@ from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
 from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
 from latency_kv.core.entry cimport (
-    KEY_SIZE_MAX, Entry, compare_bytes, entry_key, entry_key_bytes, entry_memory,
-    entry_new, entry_release, entry_value, entry_value_bytes,
+    KEY_SIZE_MAX, Entry, Py_DECREF_raw, Py_INCREF_raw, compare_bytes, entry_key,
+    entry_key_bytes, entry_memory, entry_new, entry_release, entry_value,
+    entry_value_bytes,
 )
 from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
@@ -43,6 +46,13 @@ from latency_kv.core.table cimport (
     table_find, table_page, table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* o) noexcept nogil
+    PyObject* PyTuple_GET_ITEM(PyObject* pair, Py_ssize_t index) noexcept nogil
+    void PyTuple_SET_ITEM(
+        PyObject* pair, Py_ssize_t index, PyObject* part
+    ) noexcept nogil
 
 BUILD = BUILD_NAME.decode()
 
@@ -524,6 +534,7 @@ cdef bint _same_entries(const Table* table, const Table* other) noexcept:
 
 
 @cython.final
+@cython.no_gc     # a pair of bytes closes no cycle
 cdef class Scan:
     """An iterator over a table's entries, keys or values as they were at its creation.
 
@@ -544,34 +555,51 @@ cdef class Scan:
         return self
 
     def __next__(self):
-        cdef Entry* entry
+        cdef PyObject* answer
         cdef bytes key
         cdef bytes value
-        cdef object answer
-        if (
-            self.remaining == 0 or self.cursor.arena == NULL
-            or not cursor_step(&self.cursor)
-        ):
-            finish(&self.cursor)
-            raise StopIteration
-        entry = self.cursor.entry
-        try:
+        if self.part != ENTRIES:
+            if not self.advance():
+                raise StopIteration
             if self.part == KEYS:
-                answer = entry_key_bytes(entry)
-            elif self.part == VALUES:
-                answer = entry_value_bytes(entry)
+                key = entry_key_bytes(self.cursor.entry)
             else:
-                # Both before the tuple: making that can run the garbage collector, and
-                # with it code that closes this scan.
-                key = entry_key_bytes(entry)
-                value = entry_value_bytes(entry)
-                answer = (key, value)
-        except MemoryError:
-            # A scan skips nothing: the next call finds this entry again.
-            self.cursor.position[0] += 1 if self.cursor.reverse else -1
-            raise
+                key = entry_value_bytes(self.cursor.entry)
+            self.unread = False
+            return key
+        # The pair first: making one can run the collector, and with it code that uses
+        # or closes this very scan.
+        if self.pair is None or Py_REFCNT(<PyObject*>self.pair) != 1:
+            self.pair = PyTuple_Pack(2, <PyObject*>None, <PyObject*>None)
+        if not self.advance():
+            self.pair = None
+            raise StopIteration
+        key = entry_key_bytes(self.cursor.entry)
+        value = entry_value_bytes(self.cursor.entry)
+        self.unread = False
+        answer = <PyObject*>self.pair
+        pair_set(answer, 0, <PyObject*>key)
+        pair_set(answer, 1, <PyObject*>value)
+        return self.pair
+
+    cdef inline bint advance(self) noexcept:
+        """Move to the next entry, or stay at one that memory did not suffice for."""
+        if self.unread and self.cursor.arena != NULL:
+            return True
+        if self.remaining == 0 or not cursor_step(&self.cursor):
+            finish(&self.cursor)
+            return False
         self.remaining -= 1
-        return answer
+        self.unread = True
+        return True
+
+
+cdef inline void pair_set(PyObject* pair, Py_ssize_t index, PyObject* part) noexcept:
+    """Put a counted part into a pair that only its scan holds, in place of an older."""
+    cdef PyObject* old = PyTuple_GET_ITEM(pair, index)
+    Py_INCREF_raw(part)
+    PyTuple_SET_ITEM(pair, index, part)
+    Py_DECREF_raw(old)
 
 
 cdef Py_ssize_t _limit_of(object limit) except -2:
