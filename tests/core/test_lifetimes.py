@@ -20,6 +20,10 @@ from latency_kv import InMemoryStore, StateSnapshot
 from latency_kv.core.reader import ByteReader
 
 COUNT = 2_000
+
+# Long enough for a sweep that clear() began: closing the scan has to begin another.
+SWEEP_S = 0.3
+
 needs_buffers = pytest.mark.skipif(
     sys.version_info < (3, 12), reason="needs __buffer__ in Python"
 )
@@ -131,6 +135,7 @@ def test_closing_the_last_scan_gives_back_what_it_held() -> None:
     scan = store.prefix_keys()
     next(scan)
     store.clear()
+    time.sleep(SWEEP_S)
     assert references() > before
     scan.close()
     assert eventually(lambda: references() == before)
