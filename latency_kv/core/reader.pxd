@@ -10,6 +10,7 @@ reads are safe at any time.
 """
 
 cimport cython
+from cpython.object cimport PyObject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from latency_kv.core.cursor cimport Cursor
 from latency_kv.core.entry cimport Entry, entry_value, entry_value_bytes
@@ -87,4 +88,6 @@ cdef class Scan:
     cdef int part
     cdef bint unread             # the cursor's entry has not been given yet
     cdef tuple pair              # given again when nobody else holds it, as zip does
+    cdef PyObject* key           # counted: what the pair held before, written anew when
+    cdef PyObject* value         # nobody else holds it, so that a scan allocates nothing
     cdef bint advance(self) noexcept

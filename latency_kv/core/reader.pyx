@@ -13,6 +13,7 @@ import time
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_Pack
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
@@ -21,7 +22,7 @@ from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
 from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
 from latency_kv.core.entry cimport (
-    KEY_SIZE_MAX, Entry, Py_DECREF_raw, Py_INCREF_raw, compare_bytes, entry_key,
+    INLINE_MAX, KEY_SIZE_MAX, Entry, compare_bytes, entry_key,
     entry_key_bytes, entry_memory, entry_new, entry_release, entry_value,
     entry_value_bytes,
 )
@@ -47,8 +48,29 @@ from latency_kv.core.table cimport (
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
 
+cdef extern from *:
+    """
+    /* Write other bytes into a bytes object that only the caller holds, if they fit. */
+    static inline int latency_kv_refill(PyObject* o, const char* data, Py_ssize_t size) {
+        /* Up to one byte, objects are CPython's own. */
+        if (o == NULL || Py_REFCNT(o) != 1 || !PyBytes_CheckExact(o)
+            || PyBytes_GET_SIZE(o) != size || size < 2) return 0;
+        memcpy(PyBytes_AS_STRING(o), data, (size_t)size);
+        _Py_COMP_DIAG_PUSH
+        _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+        ((PyBytesObject*)o)->ob_shash = -1;
+        _Py_COMP_DIAG_POP
+        return 1;
+    }
+    """
+    bint refill "latency_kv_refill"(
+        PyObject* o, const char* data, Py_ssize_t size
+    ) noexcept nogil
+
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* o) noexcept nogil
+    void Py_XDECREF(PyObject* o) noexcept
     PyObject* PyTuple_GET_ITEM(PyObject* pair, Py_ssize_t index) noexcept nogil
     void PyTuple_SET_ITEM(
         PyObject* pair, Py_ssize_t index, PyObject* part
@@ -546,6 +568,8 @@ cdef class Scan:
 
     def __dealloc__(self):
         finish(&self.cursor)
+        Py_XDECREF(self.key)
+        Py_XDECREF(self.value)
 
     def close(self):
         """End the scan and let go of what it sees.  Closing twice does nothing more."""
@@ -555,9 +579,8 @@ cdef class Scan:
         return self
 
     def __next__(self):
-        cdef PyObject* answer
+        cdef Entry* entry
         cdef bytes key
-        cdef bytes value
         if self.part != ENTRIES:
             if not self.advance():
                 raise StopIteration
@@ -573,13 +596,21 @@ cdef class Scan:
             self.pair = PyTuple_Pack(2, <PyObject*>None, <PyObject*>None)
         if not self.advance():
             self.pair = None
+            keep(&self.key, None)
+            keep(&self.value, None)
             raise StopIteration
-        key = entry_key_bytes(self.cursor.entry)
-        value = entry_value_bytes(self.cursor.entry)
+        entry = self.cursor.entry
+        if not refill(self.key, entry_key(entry), entry.key_size):
+            keep(&self.key, entry_key_bytes(entry))
+        if entry.value_size > INLINE_MAX or not refill(
+            self.value, entry_value(entry), entry.value_size
+        ):
+            keep(&self.value, entry_value_bytes(entry))
         self.unread = False
-        answer = <PyObject*>self.pair
-        pair_set(answer, 0, <PyObject*>key)
-        pair_set(answer, 1, <PyObject*>value)
+        # What the pair held stays behind: when the next entry is asked for, a loop has
+        # let go of it.
+        pair_swap(<PyObject*>self.pair, 0, &self.key)
+        pair_swap(<PyObject*>self.pair, 1, &self.value)
         return self.pair
 
     cdef inline bint advance(self) noexcept:
@@ -594,12 +625,19 @@ cdef class Scan:
         return True
 
 
-cdef inline void pair_set(PyObject* pair, Py_ssize_t index, PyObject* part) noexcept:
-    """Put a counted part into a pair that only its scan holds, in place of an older."""
+cdef inline void keep(PyObject** part, object fresh) noexcept:
+    """Hold fresh, counted, instead of what part held."""
+    cdef PyObject* old = part[0]
+    Py_INCREF(fresh)
+    part[0] = <PyObject*>fresh
+    Py_XDECREF(old)
+
+
+cdef inline void pair_swap(PyObject* pair, Py_ssize_t index, PyObject** part) noexcept:
+    """Exchange a part of a pair that only its scan holds."""
     cdef PyObject* old = PyTuple_GET_ITEM(pair, index)
-    Py_INCREF_raw(part)
-    PyTuple_SET_ITEM(pair, index, part)
-    Py_DECREF_raw(old)
+    PyTuple_SET_ITEM(pair, index, part[0])
+    part[0] = old
 
 
 cdef Py_ssize_t _limit_of(object limit) except -2:

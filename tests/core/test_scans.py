@@ -245,3 +245,22 @@ def test_large_store_is_scanned_in_order_after_random_writes() -> None:
     assert list(store.prefix_keys()) == expected
     assert list(store.range_keys(reverse=True)) == expected[::-1]
     store.check()
+
+
+def test_parts_that_someone_holds_stay_as_they_were() -> None:
+    """A scan writes its own bytes objects anew, but only those that it alone holds."""
+    entries = {b"key:%04d" % number: b"value%04d" % number for number in range(400)}
+    store = InMemoryStore(entries)
+    held: list[object] = []
+    for number, (key, value) in enumerate(store.prefix_scan()):
+        held.append([key, memoryview(value), (key, value), b"", key][number % 5])
+    expected = []
+    for number, (key, value) in enumerate(sorted(entries.items())):
+        expected.append([key, value, (key, value), b"", key][number % 5])
+    assert held == expected
+
+
+def test_parts_of_a_scan_have_hashes_of_their_own() -> None:
+    store = InMemoryStore((b"key:%04d" % number, b"") for number in range(100))
+    for key, _ in store.prefix_scan():
+        assert hash(key) == hash(bytes(bytearray(key)))
