@@ -252,9 +252,12 @@ def test_parts_that_someone_holds_stay_as_they_were() -> None:
     entries = {b"key:%04d" % number: b"value%04d" % number for number in range(400)}
     store = InMemoryStore(entries)
     held: list[object] = []
-    for number, (key, value) in enumerate(store.prefix_scan()):
+    number = 0
+    # No enumerate: it would hold each pair for a step, and nothing would be written anew.
+    for key, value in store.prefix_scan():
         held.append([key, memoryview(value), (key, value), b"", key][number % 5])
-    expected = []
+        number += 1  # noqa: SIM113 - see above
+    expected: list[object] = []
     for number, (key, value) in enumerate(sorted(entries.items())):
         expected.append([key, value, (key, value), b"", key][number % 5])
     assert held == expected
