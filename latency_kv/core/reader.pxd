@@ -88,6 +88,6 @@ cdef class Scan:
     cdef int part
     cdef bint unread             # the cursor's entry has not been given yet
     cdef tuple pair              # given again when nobody else holds it, as zip does
-    cdef PyObject* key           # counted: what the pair held before, written anew when
-    cdef PyObject* value         # nobody else holds it, so that a scan allocates nothing
+    cdef PyObject* key           # counted: what the pair held before, written anew if
+    cdef PyObject* value         # nobody else holds it: then a scan allocates nothing
     cdef bint advance(self) noexcept

@@ -51,7 +51,8 @@ from latency_kv.core.views import EntriesView, KeysView, ValuesView
 cdef extern from *:
     """
     /* Write other bytes into a bytes object that only the caller holds, if they fit. */
-    static inline int latency_kv_refill(PyObject* o, const char* data, Py_ssize_t size) {
+    static inline int
+    latency_kv_refill(PyObject* o, const char* data, Py_ssize_t size) {
         /* Up to one byte, objects are CPython's own. */
         if (o == NULL || Py_REFCNT(o) != 1 || !PyBytes_CheckExact(o)
             || PyBytes_GET_SIZE(o) != size || size < 2) return 0;
