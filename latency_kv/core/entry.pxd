@@ -23,7 +23,29 @@ from latency_kv.core.machine cimport load32, load64
 cdef extern from "Python.h":
     void Py_INCREF_raw "Py_INCREF"(PyObject* o) noexcept nogil
     void Py_DECREF_raw "Py_DECREF"(PyObject* o) noexcept nogil
+    void Py_INCREF_object "Py_INCREF"(object o) noexcept
+    void Py_XDECREF(PyObject* o) noexcept
     char* bytes_data "PyBytes_AS_STRING"(PyObject* o) noexcept nogil
+
+cdef extern from *:
+    """
+    /* Write other bytes into a bytes object that only the caller holds, if they fit. */
+    static inline int
+    latency_kv_refill(PyObject* o, const char* data, Py_ssize_t size) {
+        /* Up to one byte, objects are CPython's own. */
+        if (o == NULL || Py_REFCNT(o) != 1 || !PyBytes_CheckExact(o)
+            || PyBytes_GET_SIZE(o) != size || size < 2) return 0;
+        memcpy(PyBytes_AS_STRING(o), data, (size_t)size);
+        _Py_COMP_DIAG_PUSH
+        _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+        ((PyBytesObject*)o)->ob_shash = -1;
+        _Py_COMP_DIAG_POP
+        return 1;
+    }
+    """
+    bint refill "latency_kv_refill"(
+        PyObject* o, const char* data, Py_ssize_t size
+    ) noexcept nogil
 
 cdef enum:
     KEY_SIZE_MAX = 65535          # longer keys are digests that nobody has taken yet
@@ -149,3 +171,25 @@ cdef inline bytes entry_value_bytes(const Entry* entry):
     return PyBytes_FromStringAndSize(
         <char*>entry + ENTRY_HEADER + entry.key_size, entry.value_size
     )
+
+
+cdef inline void keep(PyObject** part, object fresh) noexcept:
+    """Hold fresh, counted, instead of what part held."""
+    cdef PyObject* old = part[0]
+    Py_INCREF_object(fresh)
+    part[0] = <PyObject*>fresh
+    Py_XDECREF(old)
+
+
+cdef inline object entry_value_spared(const Entry* entry, PyObject** spare):
+    """The value, in the spare object if it fits and nobody else holds it any more.
+
+    Most values that are read are dropped before the next but one: this spares them an
+    allocation.
+    """
+    if entry.value_size > INLINE_MAX:
+        return <object>entry_object(entry)
+    cdef const char* data = <char*>entry + ENTRY_HEADER + entry.key_size
+    if not refill(spare[0], data, entry.value_size):
+        keep(spare, PyBytes_FromStringAndSize(data, entry.value_size))
+    return <object>spare[0]

@@ -13,7 +13,7 @@ cimport cython
 from cpython.object cimport PyObject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from latency_kv.core.cursor cimport Cursor
-from latency_kv.core.entry cimport Entry, entry_value, entry_value_bytes
+from latency_kv.core.entry cimport Entry, entry_value, entry_value_spared
 from latency_kv.core.machine cimport NEVER
 from latency_kv.core.table cimport Table, table_find
 
@@ -29,6 +29,8 @@ cdef void wake_sweeper() noexcept
 cdef class ByteReader:
     cdef Table table
     cdef object __weakref__
+    cdef PyObject* spare[2]      # counted: values that get has given, for it to reuse
+    cdef int turn
 
     cdef inline const char* find(
         self, const char* key, Py_ssize_t key_size, Py_ssize_t* value_size
@@ -77,7 +79,11 @@ cdef inline object reader_get(ByteReader reader, object key, object default):
     cdef Entry* entry
     if PyBytes_CheckExact(key):
         entry = table_find(&reader.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
-        return default if entry == NULL else entry_value_bytes(entry)
+        if entry == NULL:
+            return default
+        # In turns: a loop holds the last value while it asks for the next.
+        reader.turn ^= 1
+        return entry_value_spared(entry, &reader.spare[reader.turn])
     return reader.read(key, default)
 
 

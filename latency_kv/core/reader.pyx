@@ -13,7 +13,6 @@ import time
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_Pack
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
@@ -22,9 +21,9 @@ from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
 from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
 from latency_kv.core.entry cimport (
-    INLINE_MAX, KEY_SIZE_MAX, Entry, compare_bytes, entry_key,
+    INLINE_MAX, KEY_SIZE_MAX, Entry, Py_XDECREF, compare_bytes, entry_key,
     entry_key_bytes, entry_memory, entry_new, entry_release, entry_value,
-    entry_value_bytes,
+    entry_value_bytes, keep, refill,
 )
 from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
@@ -48,30 +47,8 @@ from latency_kv.core.table cimport (
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
 
-cdef extern from *:
-    """
-    /* Write other bytes into a bytes object that only the caller holds, if they fit. */
-    static inline int
-    latency_kv_refill(PyObject* o, const char* data, Py_ssize_t size) {
-        /* Up to one byte, objects are CPython's own. */
-        if (o == NULL || Py_REFCNT(o) != 1 || !PyBytes_CheckExact(o)
-            || PyBytes_GET_SIZE(o) != size || size < 2) return 0;
-        memcpy(PyBytes_AS_STRING(o), data, (size_t)size);
-        _Py_COMP_DIAG_PUSH
-        _Py_COMP_DIAG_IGNORE_DEPR_DECLS
-        ((PyBytesObject*)o)->ob_shash = -1;
-        _Py_COMP_DIAG_POP
-        return 1;
-    }
-    """
-    bint refill "latency_kv_refill"(
-        PyObject* o, const char* data, Py_ssize_t size
-    ) noexcept nogil
-
-
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* o) noexcept nogil
-    void Py_XDECREF(PyObject* o) noexcept
     PyObject* PyTuple_GET_ITEM(PyObject* pair, Py_ssize_t index) noexcept nogil
     void PyTuple_SET_ITEM(
         PyObject* pair, Py_ssize_t index, PyObject* part
@@ -239,6 +216,8 @@ cdef class ByteReader:
         if self.table.family != NULL:
             table_release(&self.table)
             wake_sweeper()
+        Py_XDECREF(self.spare[0])
+        Py_XDECREF(self.spare[1])
 
     cdef int order(self) except -1:
         if index_order(&self.table):
@@ -624,14 +603,6 @@ cdef class Scan:
         self.remaining -= 1
         self.unread = True
         return True
-
-
-cdef inline void keep(PyObject** part, object fresh) noexcept:
-    """Hold fresh, counted, instead of what part held."""
-    cdef PyObject* old = part[0]
-    Py_INCREF(fresh)
-    part[0] = <PyObject*>fresh
-    Py_XDECREF(old)
 
 
 cdef inline void pair_swap(PyObject* pair, Py_ssize_t index, PyObject** part) noexcept:

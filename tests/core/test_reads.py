@@ -158,3 +158,19 @@ def test_stats_agree_with_the_store() -> None:
     assert (stats.open_scans, stats.holders) == (1, 1)
     del scan, snapshot
     assert (store.stats().open_scans, store.stats().holders) == (0, 0)
+
+
+def test_values_that_someone_holds_stay_as_they_were() -> None:
+    """get writes the bytes objects that it gave anew, but only those that it holds alone."""
+    entries = {b"key:%04d" % number: b"value%04d" % number for number in range(400)}
+    for reader in (InMemoryStore(entries), InMemoryStore(entries).snapshot()):
+        held = {}
+        for number, key in enumerate(entries):
+            value = reader.get(key)
+            assert value is not None
+            assert hash(value) == hash(bytes(bytearray(value)))
+            if number % 3 == 0:
+                held[key] = value
+            elif number % 3 == 1:
+                held[key] = memoryview(value)
+        assert held == {key: entries[key] for key in held}
