@@ -41,7 +41,7 @@ check: $(ENVS)/test/flights
 	LATENCY_KV_CHECK=1 $(ENVS)/test/bin/python -P -m pytest
 
 sanitize: $(ENVS)/test/flights
-	$(ENVS)/test/bin/python -P tests/sanitize.py
+	PYTHONPATH=tests $(ENVS)/test/bin/python -P tests/sanitize.py
 
 bench: $(ENVS)/bench/ready
 	cd build && $(ENVS)/bench/bin/python -P -m latency_kv.bench $(BENCH)
