@@ -19,31 +19,27 @@ from libc.string cimport memcmp, memset
 
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
+from latency_kv.core.check cimport check_directory, check_index, check_pages
 from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
 from latency_kv.core.entry cimport (
-    INLINE_MAX, KEY_SIZE_MAX, Entry, Py_XDECREF, compare_bytes, entry_key,
-    entry_key_bytes, entry_memory, entry_new, entry_release, entry_value,
-    entry_value_bytes, keep, refill,
+    INLINE_MAX, KEY_SIZE_MAX, Entry, Py_XDECREF, entry_key, entry_key_bytes,
+    entry_new, entry_release, entry_value, entry_value_bytes, keep,
+    refill,
 )
 from latency_kv.core.hash cimport HashKey, hash_bytes
 from latency_kv.core.machine cimport (
-    BUILD_NAME, CHUNKS, PAGE_CAPACITY, SEGMENT_BITS, SEGMENT_PAGES, SLOT_MASK,
-    little_endian64, lowest_bit, match, prefetch,
-)
-from latency_kv.core.node cimport (
-    common_size, key_word, node_children, node_keys, node_size, node_words,
+    BUILD_NAME, CHUNKS, SLOT_MASK, little_endian64, lowest_bit, match, prefetch,
 )
 from latency_kv.core.page cimport (
-    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_step, hash_tag, page_find,
-    slot_entry,
+    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_tag, page_find, slot_entry,
 )
 from latency_kv.core.sharing cimport (
     RECLAIM_BUDGET, reclaim, table_release, table_share,
 )
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
-    Node, Segment, Table, Walk, family_leave, family_new, root_size, segment_of,
-    table_find, table_page, table_start, walk_next_page,
+    Segment, Table, Walk, family_leave, family_new, root_size, table_find, table_page,
+    table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
 
@@ -469,10 +465,11 @@ cdef class ByteReader:
 
         O(n log n).  Raises AssertionError, which names what is broken.
         """
-        _check_directory(&self.table)
-        _check_pages(&self.table)
+        check_directory(&self.table)
+        check_pages(&self.table)
         if self.table.index.built:
-            _check_index(self)
+            self.order()
+            check_index(&self.table)
 
 
 cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:
@@ -660,184 +657,3 @@ cdef Scan _scan_range(
         span_drop(&high)
         span_drop(&low)
     return scan
-
-
-cdef int _assert(bint holds, str message) except -1:
-    if not holds:
-        raise AssertionError(message)
-    return 0
-
-
-cdef int _check_directory(const Table* table) except -1:
-    """Invariants 1 and 2 of the table room."""
-    cdef size_t slots = 1, number, segments = 0, run, index, pages = 0
-    cdef Segment* segment
-    cdef Segment* last = NULL
-    cdef Page* page
-    if table.root != NULL:
-        _assert(table.root.head.refs >= 1, "the root is counted")
-        _assert(table.root_shift == 64 - table.root.head.level, "the root's shift")
-        slots = <size_t>1 << table.root.head.level
-    for number in range(slots):
-        segment = segment_of(
-            table.first if table.root == NULL else table.root.slots[number]
-        )
-        if segment == last:
-            continue
-        last = segment
-        segments += 1
-        run = slots >> segment.head.level
-        _assert(run >= 1 and number % run == 0, "a segment's range is aligned")
-        for index in range(number, number + run if table.root != NULL else 0):
-            _assert(segment_of(table.root.slots[index]) == segment, "a segment's range")
-        _assert(segment.head.refs >= 1, "a segment is counted")
-        index = 0
-        while index < SEGMENT_PAGES:
-            page = segment.pages[index]
-            pages += 1
-            _assert(
-                segment.head.level <= page.head.level
-                <= segment.head.level + SEGMENT_BITS, "a page's depth"
-            )
-            run = <size_t>1 << (segment.head.level + SEGMENT_BITS - page.head.level)
-            _assert(index % run == 0, "a page's range is aligned")
-            for index in range(index, index + run):
-                _assert(segment.pages[index] == page, "a page's range")
-            index += 1
-    _assert(segments == table.segment_count, "segment_count")
-    _assert(pages == table.page_count, "page_count")
-    return 0
-
-
-cdef int _check_pages(const Table* table) except -1:
-    """The invariants of the page room, and invariant 4 of the table's."""
-    cdef Walk walk
-    cdef Page* page
-    cdef Chunk* chunk
-    cdef Entry* entry
-    cdef uint64_t hash
-    cdef uint32_t bits, place, step
-    cdef int number
-    cdef int overflow[CHUNKS]
-    cdef int hosted, used
-    cdef size_t entries = 0, key_bytes = 0, value_bytes = 0, memory = 0
-    walk.root_index = 0
-    walk.segment = NULL
-    page = walk_next_page(table, &walk)
-    while page != NULL:
-        used = 0
-        _assert(page.head.refs >= 1, "a page is counted")
-        for number in range(CHUNKS):
-            overflow[number] = 0
-        for number in range(CHUNKS):
-            chunk = &page.chunks[number]
-            hosted = 0
-            bits = ~match(chunk.control, EMPTY) & SLOT_MASK
-            while bits:
-                place = lowest_bit(bits)
-                bits &= bits - 1
-                entry = slot_entry(chunk.slots[place])
-                hash = hash_bytes(&table.hash, entry_key(entry), entry.key_size)
-                _assert(entry.refs >= 1, "an entry is counted")
-                _assert(chunk.slots[place] >> 48 == hash >> 48, "a slot's bits of hash")
-                _assert(chunk.control[place] == hash_tag(hash), "a control byte")
-                _assert(table_page(table, hash) == page, "an entry is in its page")
-                _assert(
-                    page_find(page, hash, entry_key(entry), entry.key_size) == entry,
-                    "an entry is found, and there is one of a key"
-                )
-                step = hash_home(hash)
-                hosted += <int>step != number
-                while <int>step != number:
-                    overflow[step] += 1
-                    step = (step + hash_step(hash)) & (CHUNKS - 1)
-                used += 1
-                entries += 1
-                key_bytes += entry.key_size
-                value_bytes += entry.value_size
-                memory += entry_memory(entry)
-            _assert(hosted == chunk.hosted, "a chunk's hosted")
-        for number in range(CHUNKS):
-            chunk = &page.chunks[number]
-            _assert(overflow[number] == chunk.overflow, "a chunk's overflow")
-        _assert(used == page.head.used, "a page's used")
-        _assert(used <= PAGE_CAPACITY, "a page has room")
-        page = walk_next_page(table, &walk)
-    _assert(entries == table.entry_count, "entry_count")
-    _assert(key_bytes == table.key_bytes, "key_bytes")
-    _assert(value_bytes == table.value_bytes, "value_bytes")
-    _assert(memory == table.entry_memory, "entry_memory")
-    return 0
-
-
-cdef int _check_index(ByteReader reader) except -1:
-    """The invariants of the index room."""
-    cdef Table* table = &reader.table
-    cdef size_t count = 0, memory = 0
-    cdef Entry* last = NULL
-    reader.order()
-    if table.index.root != NULL:
-        _check_node(table, table.index.root, NULL, NULL, &last, &count, &memory)
-    _assert(count == table.entry_count, "the index has every entry")
-    _assert(memory == table.index.node_bytes, "node_bytes")
-    return 0
-
-
-cdef int _check_node(
-    Table* table, Node* node, Entry* low, Entry* high, Entry** last,
-    size_t* count, size_t* memory,
-) except -1:
-    """Check a node whose keys are to be in [low, high)."""
-    cdef size_t index, first = node.head.level != 0
-    cdef Entry** keys = node_keys(node)
-    cdef Entry* entry
-    _assert(node.head.refs >= 1, "a node is counted")
-    _assert(node.head.used >= 1, "a node has cells")
-    memory[0] += node_size(node.head.level)
-    for index in range(first, node.head.used):
-        entry = keys[index]
-        _assert(entry.refs >= 1, "a cell's entry is counted")
-        _assert(
-            entry.key_size >= node.skip
-            and common_size(entry, keys[first]) >= node.skip,
-            "a node's keys share skip bytes"
-        )
-        _assert(
-            node_words(node)[index]
-            == key_word(entry_key(entry), entry.key_size, node.skip), "a cell's word"
-        )
-        _assert(
-            low == NULL or _key_order(low, entry) <= 0, "a key is not below its node"
-        )
-        _assert(
-            high == NULL or _key_order(entry, high) < 0, "a key is below the next node"
-        )
-        if index > first:
-            _assert(_key_order(keys[index - 1], entry) < 0, "keys ascend")
-        if not node.head.level:
-            _assert(
-                last[0] == NULL or _key_order(last[0], entry) < 0, "leaves ascend"
-            )
-            _assert(
-                table_find(table, entry_key(entry), entry.key_size) == entry,
-                "the index holds the table's entries"
-            )
-            last[0] = entry
-            count[0] += 1
-    if node.head.level:
-        for index in range(node.head.used):
-            _assert(
-                node_children(node)[index].head.level == node.head.level - 1,
-                "leaves lie on one level"
-            )
-            _check_node(
-                table, node_children(node)[index],
-                keys[index] if index else low,
-                keys[index + 1] if index + 1 < node.head.used else high,
-                last, count, memory,
-            )
-    return 0
-
-
-cdef int _key_order(const Entry* a, const Entry* b) noexcept:
-    return compare_bytes(entry_key(a), a.key_size, entry_key(b), b.key_size)
