@@ -7,7 +7,19 @@ package: every floor raises from here.  Start at `LatencyKVError`.
 
 from __future__ import annotations
 
-__all__ = ["LatencyKVError", "StateDecodeError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "DurabilityError",
+    "LatencyKVError",
+    "SnapshotCorruptError",
+    "SnapshotError",
+    "SnapshotVersionError",
+    "StateDecodeError",
+]
 
 # Keys may have 65,535 bytes: a message shows as many as tell one key from another.
 _SHOWN_KEY_SIZE = 64
@@ -36,3 +48,65 @@ class StateDecodeError(LatencyKVError, ValueError):
         if len(self.key) > _SHOWN_KEY_SIZE:
             shown += f"... of {len(self.key)} bytes"
         return f"{self.reason} (key {shown})"
+
+
+class DurabilityError(LatencyKVError, OSError):
+    """A file is in its place, and the system did not confirm that it will stay there.
+
+    What was written can be read.  Whether it survives a power cut is unknown; the
+    system's own error is `__cause__`.  Writing again is safe.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: the file is in place, but its folder could not be synced, "
+            "so it may be lost in a power cut: write it again"
+        )
+
+
+class SnapshotError(LatencyKVError):
+    """A snapshot image that cannot be read."""
+
+
+class SnapshotCorruptError(SnapshotError, ValueError):
+    """Bytes that are no snapshot image, or not a whole one any more.
+
+    Nothing was changed.  `path` is the file that they are from, None for a buffer.
+
+    >>> from pathlib import Path
+    >>> str(SnapshotCorruptError("the checksum does not match", Path("a.lkv")))
+    'a.lkv: the checksum does not match'
+    """
+
+    def __init__(self, reason: str, path: Path | None = None) -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.reason if self.path is None else f"{self.path}: {self.reason}"
+
+
+class SnapshotVersionError(SnapshotError, ValueError):
+    """An image in a format that this release does not know; nothing was changed.
+
+    >>> str(SnapshotVersionError(7))
+    'the image has format version 7, flags 0x0: read it with a newer release'
+    """
+
+    def __init__(self, version: int, flags: int = 0, path: Path | None = None) -> None:
+        super().__init__(version, flags, path)
+        self.version = version
+        self.flags = flags
+        self.path = path
+
+    def __str__(self) -> str:
+        where = "the image" if self.path is None else f"{self.path}: the image"
+        return (
+            f"{where} has format version {self.version}, flags {self.flags:#x}: "
+            "read it with a newer release"
+        )

@@ -11,16 +11,19 @@
 
 The pointers of a step stay valid until the cursor is closed, whatever is written
 meanwhile and whatever becomes of the store: the cursor counts the root, and with it all
-below.  A cursor that is not closed leaks.
+below, or holds the image.  A cursor that is not closed leaks.
 
-Knows nodes.  Steps need no GIL; opening and closing do.
+Knows nodes and images.  Steps need no GIL; opening and closing do.
 """
 
 from cpython.mem cimport PyMem_RawFree
+from cpython.object cimport PyObject
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.entry cimport (
-    Entry, entry_key, entry_new, entry_release, entry_value,
+    Entry, Py_DECREF_raw, Py_INCREF_raw, entry_key, entry_new, entry_release,
+    entry_value,
 )
+from latency_kv.core.image cimport Image, image_bound, image_key, image_value
 from latency_kv.core.machine cimport prefetch
 from latency_kv.core.node cimport (
     HEIGHT_MAX, branch_search, node_ask, node_children, node_keys, node_search,
@@ -40,7 +43,7 @@ cdef struct Cursor:
     Py_ssize_t key_size
     const char* value
     Py_ssize_t value_size
-    Entry* entry
+    Entry* entry                # NULL when the walk is through an image
     Arena* arena                # NULL when not open
     Family* family              # counts this cursor among its scans
     Node* root                  # counted; NULL when there is nothing to walk
@@ -50,6 +53,10 @@ cdef struct Cursor:
     int position[HEIGHT_MAX]    # of the path's node at each level
     Node* path[HEIGHT_MAX]
     int stop                    # where the leaf's part ends; in reverse, its start
+    PyObject* owner             # counted; keeps the image, if there is one
+    Image image
+    size_t image_start          # the entries of the image that are still to come
+    size_t image_stop
 
 
 cdef inline void ask_entry(const Entry* entry) noexcept nogil:
@@ -115,12 +122,31 @@ cdef inline bint cursor_next_leaf(Cursor* cursor) noexcept nogil:
     return True
 
 
+cdef inline bint cursor_step_image(Cursor* cursor) noexcept nogil:
+    cdef size_t index = cursor.image_start, size
+    if cursor.image_start >= cursor.image_stop:
+        return False
+    if cursor.reverse:
+        cursor.image_stop -= 1
+        index = cursor.image_stop
+    else:
+        cursor.image_start += 1
+    cursor.key = image_key(&cursor.image, index, &size)
+    cursor.key_size = <Py_ssize_t>size
+    cursor.value = image_value(&cursor.image, index, &size)
+    cursor.value_size = <Py_ssize_t>size
+    return True
+
+
 cdef inline bint cursor_step(Cursor* cursor) noexcept nogil:
-    """Move to the next entry, cursor.entry; False at the end, and ever after."""
+    """Move to the next entry, cursor.entry; False at the end, and ever after.
+
+    In an image, to its bytes.
+    """
     cdef int position
     cdef Entry** keys
     if cursor.root == NULL:
-        return False
+        return cursor_step_image(cursor)
     while True:
         position = cursor.position[0]
         keys = node_keys(cursor.path[0])
@@ -155,6 +181,8 @@ cdef inline bint cursor_next(Cursor* cursor) noexcept nogil:
     if not cursor_step(cursor):
         return False
     entry = cursor.entry
+    if entry == NULL:
+        return True
     cursor.key = entry_key(entry)
     cursor.key_size = entry.key_size
     cursor.value = entry_value(entry)
@@ -202,6 +230,8 @@ cdef inline Status cursor_open(
     cursor.bound = NULL
     cursor.reverse = reverse
     cursor.entry = NULL
+    cursor.owner = NULL
+    cursor.image_start = cursor.image_stop = 0
     cursor.family.scans += 1
     cursor.family.node_clock += 1
     if cursor.root == NULL:
@@ -218,6 +248,21 @@ cdef inline Status cursor_open(
     return DONE
 
 
+cdef inline void cursor_enter_image(
+    Cursor* cursor, const Image* image, PyObject* owner,
+    const char* start, size_t start_size, const char* stop, size_t stop_size,
+) noexcept nogil:
+    """Let an open cursor without nodes walk over [start, stop) of an image."""
+    Py_INCREF_raw(owner)
+    cursor.owner = owner
+    cursor.image = image[0]
+    cursor.image_stop = image.count
+    if start != NULL:
+        cursor.image_start = image_bound(image, start, start_size)
+    if stop != NULL:
+        cursor.image_stop = image_bound(image, stop, stop_size)
+
+
 cdef inline void cursor_close(Cursor* cursor) noexcept nogil:
     """End the walk and give back what it held; closing twice does nothing more."""
     if cursor.arena == NULL:
@@ -226,8 +271,12 @@ cdef inline void cursor_close(Cursor* cursor) noexcept nogil:
         shared_release(cursor.arena, &cursor.root.head)
     if cursor.bound != NULL:
         entry_release(cursor.arena, cursor.bound)
+    if cursor.owner != NULL:
+        Py_DECREF_raw(cursor.owner)
     cursor.root = NULL
     cursor.bound = NULL
+    cursor.owner = NULL
+    cursor.image_start = cursor.image_stop = 0
     cursor.family.scans -= 1
     if cursor.family.scans + cursor.family.members == 0:
         PyMem_RawFree(cursor.family)

@@ -116,10 +116,17 @@ cdef extern from *:
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     #define latency_kv_big_endian64(p) latency_kv_load64(p)
     #define latency_kv_little_endian64(p) latency_kv_swap64(latency_kv_load64(p))
+    #define latency_kv_little_endian32(p) \\
+        ((uint32_t)(latency_kv_swap64(latency_kv_load32(p)) >> 32))
     #else
     #define latency_kv_big_endian64(p) latency_kv_swap64(latency_kv_load64(p))
     #define latency_kv_little_endian64(p) latency_kv_load64(p)
+    #define latency_kv_little_endian32(p) latency_kv_load32(p)
     #endif
+    static inline void latency_kv_store_little_endian64(char* p, uint64_t word) {
+        word = latency_kv_little_endian64((const char*)&word);
+        memcpy(p, &word, 8);
+    }
 
     /* A bit for each of the first LATENCY_KV_CHUNK_SLOTS control bytes that is tag. */
     #define LATENCY_KV_SLOT_MASK ((1u << LATENCY_KV_CHUNK_SLOTS) - 1)
@@ -183,6 +190,12 @@ cdef extern from *:
     uint64_t big_endian64 "latency_kv_big_endian64"(const char* address) noexcept nogil
     uint64_t little_endian64 "latency_kv_little_endian64"(
         const char* address
+    ) noexcept nogil
+    uint32_t little_endian32 "latency_kv_little_endian32"(
+        const char* address
+    ) noexcept nogil
+    void store_little_endian64 "latency_kv_store_little_endian64"(
+        char* address, uint64_t word
     ) noexcept nogil
     uint32_t match "latency_kv_match"(
         const uint8_t* control, uint8_t tag

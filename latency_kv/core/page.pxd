@@ -147,6 +147,20 @@ cdef inline int page_locate(
     return ABSENT
 
 
+cdef inline bint page_crowded(const Page* page, uint64_t hash) noexcept nogil:
+    """Whether so many entries have this hash's home, or its tag there, as by no chance.
+
+    What page_locate sees on its way, for entries that are known to be absent.
+    """
+    cdef const Chunk* chunk = &page.chunks[hash_home(hash)]
+    cdef uint32_t bits = match(chunk.control, hash_tag(hash))
+    cdef uint32_t strangers = 0
+    while bits:
+        strangers += 1
+        bits &= bits - 1
+    return strangers > STRANGERS_MAX or chunk.overflow > OVERFLOW_MAX
+
+
 cdef inline void page_insert(Page* page, uint64_t hash, uint64_t slot) noexcept nogil:
     """Give a slot's entry, absent so far, to a page with room."""
     cdef uint32_t home = hash_home(hash), index = home, bits, place

@@ -14,20 +14,24 @@ from cpython.object cimport PyObject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from latency_kv.core.cursor cimport Cursor
 from latency_kv.core.entry cimport Entry, entry_value, entry_value_spared
+from latency_kv.core.image cimport Image, image_find
 from latency_kv.core.machine cimport NEVER
 from latency_kv.core.table cimport Table, table_find
 
 # Operators compile their own copy of the header rooms.  With any change of a layout or
 # an invariant this number rises here and in reader.pyx, and an operator that was
 # compiled against another one fails to import: the module has no function of that name.
-cdef int layout_1() noexcept nogil
+cdef int layout_2() noexcept nogil
 
 # Let a thread release what a dropped table leaves behind, if it is much; with the GIL.
 cdef void wake_sweeper() noexcept
 
 
+# Entries are in the table, or else in the image; so a lookup asks the one, then the
+# other, and what is found in the table pays nothing.
 cdef class ByteReader:
     cdef Table table
+    cdef Image image
     cdef object __weakref__
     cdef PyObject* spare[2]      # counted: values that get has given, for it to reuse
     cdef int turn
@@ -35,21 +39,25 @@ cdef class ByteReader:
     cdef inline const char* find(
         self, const char* key, Py_ssize_t key_size, Py_ssize_t* value_size
     ) noexcept nogil:
-        """The value's bytes, borrowed, and their size; NULL without an entry.  O(1)."""
+        """The value's bytes, borrowed, and their size; NULL without an entry.
+
+        O(1); in an image O(log n).
+        """
         cdef Entry* entry
         if NEVER:
-            layout_1()
+            layout_2()
         entry = table_find(&self.table, key, key_size)
         if entry == NULL:
-            return NULL
+            return image_find(&self.image, key, key_size, value_size)
         value_size[0] = entry.value_size
         return entry_value(entry)
 
     cdef inline bint c_contains(
         self, const char* key, Py_ssize_t key_size
     ) noexcept nogil:
-        """Whether there is an entry of key.  O(1)."""
-        return table_find(&self.table, key, key_size) != NULL
+        """Whether there is an entry of key.  O(1); in an image O(log n)."""
+        cdef Py_ssize_t value_size
+        return self.find(key, key_size, &value_size) != NULL
 
     # Bring the index up to date: O(1) but for the first ordered access, which sorts.
     cdef int order(self) except -1
@@ -70,6 +78,7 @@ cdef class ByteReader:
     cdef void close_cursor(self, Cursor* cursor) noexcept
 
     cdef object read(self, object key, object default)
+    cdef object read_image(self, const char* key, size_t key_size, object default)
     cdef void adopt(self, Table* source) noexcept
 
 
@@ -80,7 +89,9 @@ cdef inline object reader_get(ByteReader reader, object key, object default):
     if PyBytes_CheckExact(key):
         entry = table_find(&reader.table, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
         if entry == NULL:
-            return default
+            return reader.read_image(
+                PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), default
+            )
         # In turns: a loop holds the last value while it asks for the next.
         reader.turn ^= 1
         return entry_value_spared(entry, &reader.spare[reader.turn])

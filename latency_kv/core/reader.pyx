@@ -19,14 +19,19 @@ from libc.string cimport memcmp, memset
 
 from latency_kv.core.arena cimport Arena
 from latency_kv.core.bulk cimport index_order
-from latency_kv.core.check cimport check_directory, check_index, check_pages
-from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_open, cursor_step
+from latency_kv.core.check cimport (
+    check_directory, check_index, check_pages, require,
+)
+from latency_kv.core.cursor cimport Cursor, cursor_close, cursor_next, cursor_open
 from latency_kv.core.entry cimport (
     INLINE_MAX, KEY_SIZE_MAX, Entry, Py_XDECREF, entry_key, entry_key_bytes,
-    entry_new, entry_release, entry_value, entry_value_bytes, keep,
+    entry_new, entry_object, entry_release, entry_value, entry_value_bytes, keep,
     refill,
 )
 from latency_kv.core.hash cimport HashKey, hash_bytes
+from latency_kv.core.image cimport (
+    COUNT_AT, SOUND, Image, image_find, image_key, image_value, image_verify,
+)
 from latency_kv.core.machine cimport (
     BUILD_NAME, CHUNKS, SLOT_MASK, little_endian64, lowest_bit, match, prefetch,
 )
@@ -66,8 +71,8 @@ cdef Arena ARENA
 memset(&ARENA, 0, sizeof(ARENA))
 
 
-cdef int layout_1() noexcept nogil:
-    return 1
+cdef int layout_2() noexcept nogil:
+    return 2
 
 
 cdef extern from *:
@@ -234,9 +239,17 @@ cdef class ByteReader:
         span_take(&span, key, "key")
         try:
             entry = table_find(&self.table, span.data, span.size)
-            return default if entry == NULL else entry_value_bytes(entry)
+            if entry == NULL:
+                return self.read_image(span.data, span.size, default)
+            return entry_value_bytes(entry)
         finally:
             span_drop(&span)
+
+    cdef object read_image(self, const char* key, size_t key_size, object default):
+        """What a lookup answers that found nothing in the table."""
+        cdef Py_ssize_t size
+        cdef const char* value = image_find(&self.image, key, key_size, &size)
+        return default if value == NULL else value[:size]
 
     def __getitem__(self, key):
         value = reader_get(self, key, None)
@@ -252,7 +265,7 @@ cdef class ByteReader:
         cdef Span span
         cdef bint found
         span_take(&span, key, "key")
-        found = table_find(&self.table, span.data, span.size) != NULL
+        found = self.c_contains(span.data, span.size)
         span_drop(&span)
         return found
 
@@ -297,24 +310,31 @@ cdef class ByteReader:
                 )
                 if entry != NULL:
                     values[start + index] = entry_value_bytes(entry)
+                elif self.image.count:
+                    values[start + index] = self.read_image(
+                        PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), None
+                    )
         return values
 
     def __len__(self):
-        return self.table.entry_count
+        return self.table.entry_count + self.image.count
 
     def __bool__(self):
-        return self.table.entry_count != 0
+        return self.table.entry_count + self.image.count != 0
 
     def is_empty(self):
         """Return whether there are no entries."""
-        return self.table.entry_count == 0
+        return self.table.entry_count + self.image.count == 0
 
     def size_bytes(self):
         """Return the sum of the sizes of all keys and values, in bytes.  O(1)."""
-        return self.table.key_bytes + self.table.value_bytes
+        return (
+            self.table.key_bytes + self.table.value_bytes
+            + self.image.keys_size + self.image.values_size
+        )
 
     def memory_bytes(self):
-        """Return the memory in bytes that entries, pages and index take.  O(1).
+        """Return the memory in bytes that entries, pages, index and image take.  O(1).
 
         What is shared with a snapshot or a copy is counted by each.
         """
@@ -323,14 +343,14 @@ cdef class ByteReader:
         size += table.page_count * sizeof(Page) + table.segment_count * sizeof(Segment)
         if table.root != NULL:
             size += root_size(table.root.head.level)
-        return size + <size_t>type(self).__basicsize__
+        return size + self.image.size + <size_t>type(self).__basicsize__
 
     def __sizeof__(self):
         return self.memory_bytes()
 
     def __repr__(self):
         return (
-            f"<{type(self).__name__} of {self.table.entry_count:,} entries, "
+            f"<{type(self).__name__} of {len(self):,} entries, "
             f"{self.size_bytes():,} bytes>"
         )
 
@@ -338,9 +358,9 @@ cdef class ByteReader:
 
     def __eq__(self, other):
         if isinstance(other, ByteReader):
-            return _same_entries(&self.table, &(<ByteReader>other).table)
+            return _same_entries(self, other)
         if isinstance(other, collections.abc.Mapping):
-            return len(other) == len(self) and _as_dict(&self.table) == dict(other)
+            return len(other) == len(self) and _as_dict(self) == dict(other)
         return NotImplemented
 
     cdef int open_prefix(
@@ -461,15 +481,18 @@ cdef class ByteReader:
         return _scan_prefix(self, VALUES, b"", reverse, None)
 
     def check(self):
-        """Assert the invariants of pages, directory and index, for tests and debugging.
+        """Assert all that is promised of the inside, for tests and debugging.
 
-        O(n log n).  Raises AssertionError, which names what is broken.
+        The invariants of pages, directory, index and image.  O(n log n).  Raises
+        AssertionError, which names what is broken.
         """
         check_directory(&self.table)
         check_pages(&self.table)
         if self.table.index.built:
             self.order()
             check_index(&self.table)
+        if self.image.data != NULL:
+            require(image_verify(&self.image) == SOUND, "the image is sound")
 
 
 cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:
@@ -479,8 +502,13 @@ cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:
     return slot_entry(chunk.slots[lowest_bit(bits)]) if bits else NULL
 
 
-cdef dict _as_dict(const Table* table):
+cdef dict _as_dict(ByteReader reader):
     cdef dict entries = {}
+    cdef const Table* table = &reader.table
+    cdef const Image* image = &reader.image
+    cdef const char* key
+    cdef const char* value
+    cdef size_t index, key_size, value_size
     cdef Walk walk
     cdef Page* page
     cdef Entry* entry
@@ -497,21 +525,54 @@ cdef dict _as_dict(const Table* table):
                 bits &= bits - 1
                 entries[entry_key_bytes(entry)] = entry_value_bytes(entry)
         page = walk_next_page(table, &walk)
+    for index in range(image.count):
+        key = image_key(image, index, &key_size)
+        value = image_value(image, index, &value_size)
+        entries[key[:key_size]] = value[:value_size]
     return entries
 
 
-cdef bint _same_entries(const Table* table, const Table* other) noexcept:
+cdef bint _same_entries(ByteReader reader, ByteReader other):
+    if len(reader) != len(other) or reader.size_bytes() != other.size_bytes():
+        return False
+    if reader.image.count and other.image.count:
+        # Equal content is equal bytes.
+        return reader.image.size == other.image.size and memcmp(
+            reader.image.data + COUNT_AT, other.image.data + COUNT_AT,
+            reader.image.size - COUNT_AT,
+        ) == 0
+    if reader.image.count:
+        return _same_as_image(&other.table, &reader.image)
+    if other.image.count:
+        return _same_as_image(&reader.table, &other.image)
+    return _same_as_table(&reader.table, &other.table)
+
+
+cdef bint _same_as_image(const Table* table, const Image* image) noexcept:
+    """Whether a table has all entries of an image with as many."""
+    cdef size_t index, key_size, value_size
+    cdef const char* key
+    cdef const char* value
+    cdef Entry* entry
+    for index in range(image.count):
+        key = image_key(image, index, &key_size)
+        value = image_value(image, index, &value_size)
+        entry = table_find(table, key, key_size)
+        if entry == NULL or entry.value_size != value_size or memcmp(
+            entry_value(entry), value, value_size
+        ):
+            return False
+    return True
+
+
+cdef bint _same_as_table(const Table* table, const Table* other) noexcept:
+    """Whether a table has all entries of another with as many."""
     cdef Walk walk
     cdef Page* page
     cdef Entry* entry
     cdef Entry* twin
     cdef uint32_t bits
     cdef int chunk
-    if (
-        table.entry_count != other.entry_count or table.key_bytes != other.key_bytes
-        or table.value_bytes != other.value_bytes
-    ):
-        return False
     walk.root_index = 0
     walk.segment = NULL
     page = walk_next_page(table, &walk)
@@ -556,17 +617,17 @@ cdef class Scan:
         return self
 
     def __next__(self):
-        cdef Entry* entry
-        cdef bytes key
+        cdef Cursor* cursor = &self.cursor
+        cdef object part
         if self.part != ENTRIES:
             if not self.advance():
                 raise StopIteration
             if self.part == KEYS:
-                key = entry_key_bytes(self.cursor.entry)
+                part = cursor.key[:cursor.key_size]
             else:
-                key = entry_value_bytes(self.cursor.entry)
+                part = cursor_value_bytes(cursor)
             self.unread = False
-            return key
+            return part
         # The pair first: making one can run the collector, and with it code that uses
         # or closes this very scan.
         if self.pair is None or Py_REFCNT(<PyObject*>self.pair) != 1:
@@ -576,13 +637,12 @@ cdef class Scan:
             keep(&self.key, None)
             keep(&self.value, None)
             raise StopIteration
-        entry = self.cursor.entry
-        if not refill(self.key, entry_key(entry), entry.key_size):
-            keep(&self.key, entry_key_bytes(entry))
-        if entry.value_size > INLINE_MAX or not refill(
-            self.value, entry_value(entry), entry.value_size
+        if not refill(self.key, cursor.key, cursor.key_size):
+            keep(&self.key, cursor.key[:cursor.key_size])
+        if cursor.value_size > INLINE_MAX or not refill(
+            self.value, cursor.value, cursor.value_size
         ):
-            keep(&self.value, entry_value_bytes(entry))
+            keep(&self.value, cursor_value_bytes(cursor))
         self.unread = False
         # What the pair held stays behind: when the next entry is asked for, a loop has
         # let go of it.
@@ -594,7 +654,7 @@ cdef class Scan:
         """Move to the next entry, or stay at one that memory did not suffice for."""
         if self.unread and self.cursor.arena != NULL:
             return True
-        if self.remaining == 0 or not cursor_step(&self.cursor):
+        if self.remaining == 0 or not cursor_next(&self.cursor):
             finish(&self.cursor)
             return False
         self.remaining -= 1
@@ -607,6 +667,13 @@ cdef inline void pair_swap(PyObject* pair, Py_ssize_t index, PyObject** part) no
     cdef PyObject* old = PyTuple_GET_ITEM(pair, index)
     PyTuple_SET_ITEM(pair, index, part[0])
     part[0] = old
+
+
+cdef inline bytes cursor_value_bytes(const Cursor* cursor):
+    """The value of a step: a large one is the very object that the entry holds."""
+    if cursor.entry != NULL and cursor.value_size > INLINE_MAX:
+        return <bytes><object>entry_object(cursor.entry)
+    return cursor.value[:cursor.value_size]
 
 
 cdef Py_ssize_t _limit_of(object limit) except -2:

@@ -5,6 +5,7 @@ from cpython.object cimport PyObject
 from latency_kv.core.cursor cimport Cursor
 from latency_kv.core.entry cimport Entry
 from latency_kv.core.reader cimport ByteReader
+from latency_kv.core.snapshot cimport StateSnapshot
 from latency_kv.core.span cimport Span
 
 
@@ -36,6 +37,7 @@ cdef class InMemoryStore(ByteReader):
     ) except -1
 
     cdef int rekey(self) except -1
+    cdef int load(self, StateSnapshot snapshot) except -1
     cdef int write(
         self, const char* key, Py_ssize_t key_size,
         const char* value, Py_ssize_t value_size, PyObject* large,

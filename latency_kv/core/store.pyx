@@ -22,6 +22,7 @@ from latency_kv.core.entry cimport (
     entry_value_bytes,
 )
 from latency_kv.core.hash cimport hash_bytes
+from latency_kv.core.image cimport Fault
 from latency_kv.core.index cimport index_note
 from latency_kv.core.machine cimport PAGE_CAPACITY, little_endian64, prefetch
 from latency_kv.core.page cimport (
@@ -40,6 +41,9 @@ from latency_kv.core.table cimport (
     table_count, table_find, table_page, table_place, table_put, table_rekey,
     table_remove, table_start,
 )
+from latency_kv.core.transfer cimport table_load
+
+from latency_kv.errors import SnapshotCorruptError
 
 cdef object _MISSING = object()
 
@@ -597,15 +601,53 @@ cdef class InMemoryStore(ByteReader):
         """
         return snapshot_of(&self.table)
 
-    def restore(self, StateSnapshot snapshot not None):
-        """Replace everything with what a snapshot holds.  O(1).
+    cdef int load(self, StateSnapshot snapshot) except -1:
+        """Replace everything with the entries of a snapshot's image."""
+        cdef Table old = self.table
+        cdef Table fresh = self.table
+        cdef Fault fault
+        cdef Status status
+        fresh.family = family_new()
+        if fresh.family == NULL:
+            raise MemoryError
+        fresh.index.root = NULL
+        fresh.index.built = False
+        fresh.index.pending_count = 0
+        fresh.index.node_bytes = 0
+        status = table_load(&fresh, &snapshot.image, self.ordered, &fault)
+        if status:
+            family_leave(fresh.family)
+            if fault:
+                raise SnapshotCorruptError(
+                    "the file was changed while it was read; the store was not"
+                )
+            raise MemoryError("no memory to restore a snapshot; nothing has changed")
+        self.table = fresh
+        table_release(&old)
+        wake_sweeper()
+        return 0
 
-        The snapshot stays as it is.  An ordered store sorts one without an index first,
-        in O(n).
+    def restore(self, StateSnapshot snapshot not None):
+        """Replace everything with what a snapshot holds.
+
+        O(1), or O(n) for one that reads an image, and then in memory of its own.  The
+        snapshot stays as it is.  An ordered store sorts one without an index first, in
+        O(n).  If it raises, nothing has changed.
         """
+        if snapshot.image.data != NULL:
+            self.load(snapshot)
+            return
         if self.ordered:
             snapshot.order()
         self.adopt(&snapshot.table)
+
+    @staticmethod
+    def from_snapshot(StateSnapshot snapshot not None, *, ordered=False):
+        """Return a store with what a snapshot holds; cost and errors are restore's."""
+        cdef InMemoryStore store = InMemoryStore.__new__(InMemoryStore)
+        store.ordered = ordered
+        store.restore(snapshot)
+        return store
 
     def copy(self):
         """Return an independent store with the same entries.  O(1)."""
@@ -615,6 +657,12 @@ cdef class InMemoryStore(ByteReader):
         return other
 
     __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce_ex__(self, protocol):
+        return _unpickled, (self.snapshot(), self.ordered)
 
     def __or__(self, other):
         if not isinstance(other, collections.abc.Mapping):
@@ -658,6 +706,10 @@ cdef class InMemoryStore(ByteReader):
             holders=table.family.members - 1,
             open_scans=table.family.scans,
         )
+
+
+def _unpickled(snapshot, ordered):
+    return InMemoryStore.from_snapshot(snapshot, ordered=ordered)
 
 
 cdef class _Changes:

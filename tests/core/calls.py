@@ -5,9 +5,12 @@ on a store and on the model alike. It does not know what the answers are: the mo
 does. Start at `CALLS`, then `MISTAKES`; `contents` is what they run on.
 """
 
+import copy
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from latency_kv import InMemoryStore, StateSnapshot
 
 KEY = b"route/JFK/0007"
 ABSENT = b"route/JFK/0007/absent"
@@ -26,6 +29,9 @@ LONG_KEY = bytes(65_536)
 STRIDED = memoryview(b"strided!")[::2]
 STRIDED_ERRORS = (BufferError, TypeError, ValueError)
 SOME_KEYS = [PREFIX + b"%04d" % n for n in range(0, 90, 3)] + [ABSENT, LARGE]
+
+
+IMAGE = InMemoryStore(NEW_ENTRIES | {LARGE: LARGE_VALUE}).snapshot().to_bytes()
 
 
 class Call(NamedTuple):
@@ -87,6 +93,12 @@ def released() -> memoryview:
     view = memoryview(b"released")
     view.release()
     return view
+
+
+def rebuilt(store: Any) -> Any:
+    """What pickling does, without pickle, which has an error of its own for memory."""
+    make, arguments = store.__reduce_ex__(4)
+    return make(*arguments)
 
 
 def store_of_new_entries(store: Any) -> Any:
@@ -174,6 +186,23 @@ ENGINE_CALLS = [
     Call("memory_bytes", lambda store: store.memory_bytes()),
     Call("stats", lambda store: store.stats()),
     Call("check", lambda store: store.check()),
+    Call("to_bytes", lambda store: store.snapshot().to_bytes()),
+    Call("memoryview", lambda store: memoryview(store.snapshot())),
+    Call("from_bytes", lambda store: StateSnapshot.from_bytes(IMAGE)),
+    Call("from_bytearray", lambda _: StateSnapshot.from_bytes(bytearray(IMAGE))),
+    Call("image_get", lambda _: StateSnapshot.from_bytes(IMAGE).get(b"new/0007")),
+    Call("image_get_many", lambda _: StateSnapshot.from_bytes(IMAGE).get_many([LARGE])),
+    Call("image_scan", lambda _: list(StateSnapshot.from_bytes(IMAGE).items())),
+    Call("image_equal", lambda store: StateSnapshot.from_bytes(IMAGE) == store),
+    Call("restore_image", lambda store: store.restore(StateSnapshot.from_bytes(IMAGE))),
+    Call(
+        "from_snapshot",
+        lambda _: InMemoryStore.from_snapshot(
+            StateSnapshot.from_bytes(IMAGE), ordered=True
+        ),
+    ),
+    Call("reduce", rebuilt),
+    Call("deepcopy", copy.deepcopy),
 ]
 """What the model does not do, or may do otherwise."""
 

@@ -45,7 +45,6 @@ FORBIDDEN_IN_CORE = {
     "asyncio",
     "anyio",
     "msgspec",
-    "pickle",
     "logging",
     "random",
 }
