@@ -5,7 +5,7 @@
 #   make run        the flights operator over a year of flights, compiled and in plain Python
 #   make test       every test, with small counts
 #   make check      the same with full counts: tens of minutes
-#   make sanitize   the engine's tests under ASan, UBSan
+#   make sanitize   the engine's tests under ASan, UBSan and TSan
 #   make bench      every figure of docs/benchmarks.md, each beside its peer's
 
 PYTHON ?= python3

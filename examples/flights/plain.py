@@ -4,6 +4,7 @@ The same as compiled.pyx, line by line where the language allows it; windows.py 
 rules of both.  Start at `DelayOperator.observe`.
 """
 
+import sys
 from collections.abc import Iterable
 from struct import Struct
 
@@ -13,6 +14,7 @@ from flights.windows import (
     HOUR,
     LATE_MINUTES,
     MINIMUM_DEPARTURES,
+    POSITION_KEY,
     ROUTE_SIZE,
     ROUTE_TABLE,
     TIME_TABLE,
@@ -27,6 +29,7 @@ _TIME_KEY = Struct(f">cq{ROUTE_SIZE}s{CARRIER_SIZE}s")
 _TIME_START = Struct(">cq")
 _ROUTE_KEY = Struct(f">c{ROUTE_SIZE}sq{CARRIER_SIZE}s")
 _VALUE = Struct("=qIIII")
+_POSITION = Struct("=q")
 _NOTHING = _VALUE.pack(*Delays())
 
 
@@ -35,8 +38,14 @@ class DelayOperator:
 
     def __init__(self, store: InMemoryStore) -> None:
         self.store = store
+        self.position = int.from_bytes(store.get(POSITION_KEY, b""), sys.byteorder)
         self.open_window = 0
         self.worst_routes: tuple[RouteDelays, ...] = ()
+        newest = store.last(TIME_TABLE)
+        if newest is not None:
+            window = _TIME_KEY.unpack(newest[0])[1]
+            self.worst_routes = self._worst_routes(window - DAY, window)
+            self.open_window = window
 
     def observe(
         self, at: int, route: bytes, carrier: bytes, delay: int | None, /
@@ -83,6 +92,8 @@ class DelayOperator:
         value = _VALUE.pack(minutes, departed, cancelled, late, longest)
         self.store.put(key, value)
         self.store.put(_ROUTE_KEY.pack(ROUTE_TABLE, route, window, carrier), value)
+        self.store.put(POSITION_KEY, _POSITION.pack(self.position + 1))
+        self.position += 1
 
     def _worst_routes(self, start: int, stop: int) -> tuple[RouteDelays, ...]:
         day: dict[bytes, list[tuple[int, ...]]] = {}

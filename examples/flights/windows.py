@@ -9,10 +9,18 @@ stored under two keys with the same value, integers of keys big-endian:
     value     minutes, 8 bytes | departed, 4 | cancelled, 4 | late, 4 | longest, 4
               in the machine's own byte order, without padding
 
+Beside them stands one entry, put last with every event, so that whatever holds the
+store's state holds its place in the stream too, and no event is lost or counted twice
+by an operator that goes on from it:
+
+    p      how many events were counted, 8 bytes in the machine's own byte order
+
 The first event of an hour opens its window. Then the operator first answers for the
 worst routes of the day, the 24 windows before the open one, and forgets what is older
 than the week, the 168 windows that end with the open one. Hours without an event open
-nothing. After every event it answers with the week of the event's route.
+nothing. After every event it answers with the week of the event's route. The open
+window is the newest of the store, and its answer can be given again from the store: an
+operator that is made with a store in use goes on as the one that left it would have.
 
 All arithmetic is on integers, so that two versions cannot differ by a rounding.
 
@@ -29,6 +37,7 @@ WEEK = 7 * DAY
 
 TIME_TABLE = b"t"
 ROUTE_TABLE = b"r"
+POSITION_KEY = b"p"
 ROUTE_SIZE = 6
 CARRIER_SIZE = 2
 
@@ -68,7 +77,11 @@ class Operator(Protocol):
 
     @property
     def store(self) -> InMemoryStore:
-        """All the state there is."""
+        """All the state there is: another operator goes on from it, or a copy of it."""
+
+    @property
+    def position(self) -> int:
+        """How many events were counted: the index of the next one in the stream."""
 
     @property
     def open_window(self) -> int:
