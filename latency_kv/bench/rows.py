@@ -7,7 +7,7 @@ may be.  A row without either is there for context.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from latency_kv.bench import finds, footprint, pauses, points, scans
+from latency_kv.bench import finds, footprint, images, pauses, points, scans
 from latency_kv.bench.figures import (
     MICROSECOND,
     MILLISECOND,
@@ -162,6 +162,36 @@ ROWS = (
         "drop it after 200,000 overwrites, pause",
         pauses.drop_snapshot,
         (Case(_M, "", limit=MILLISECOND),),
+    ),
+    Row(
+        "encode",
+        "encode an image, without an index",
+        images.encode,
+        (Case(_M, "pickle.dumps(dict)", goal=0.5),),
+    ),
+    Row(
+        "encode-index",
+        "encode an image, with an index",
+        images.encode_indexed,
+        (Case(_M, "pickle.dumps(dict)", goal=0.12),),
+    ),
+    Row(
+        "put-beside",
+        "put while another thread encodes an image",
+        images.put_beside,
+        (Case(_M, "while none does", goal=2.0),),
+    ),
+    Row(
+        "restore",
+        "restore from an image",
+        images.restore,
+        (Case(_M, "pickle.loads", goal=0.3),),
+    ),
+    Row(
+        "restore-index",
+        "restore from an image, ordered=True",
+        images.restore_indexed,
+        (Case(_M, "pickle.loads"),),
     ),
     Row(
         "import",
