@@ -8,6 +8,7 @@ folder first on PYTHONPATH.  Parts are joined by '+':
     portable     no SSE2 and no NEON
     address      AddressSanitizer and UndefinedBehaviorSanitizer
     thread       ThreadSanitizer
+    fuzz         AddressSanitizer and libFuzzer's coverage; CC has to be clang
 
 None of it is in the package that is shipped.
 """
@@ -36,6 +37,7 @@ PARTS = {
     "portable": {"PORTABLE": "1"},
     "address": {},
     "thread": {},
+    "fuzz": {},
 }
 SANITIZERS = {
     "address": [
@@ -44,6 +46,7 @@ SANITIZERS = {
         "-fno-wrapv",
     ],
     "thread": ["-fsanitize=thread"],
+    "fuzz": ["-fsanitize=address,fuzzer-no-link"],
 }
 # Of the core alone: header rooms compiled into an operator follow its own build.
 DIRECTIVES = {

@@ -15,10 +15,10 @@ Counts change with the GIL held.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from latency_kv.core.arena cimport Arena, arena_allocate, arena_block_size, arena_free
-from latency_kv.core.machine cimport load32, load64
+from latency_kv.core.machine cimport big_endian64, load32, load64
 
 cdef extern from "Python.h":
     void Py_INCREF_raw "Py_INCREF"(PyObject* o) noexcept nogil
@@ -155,7 +155,15 @@ cdef inline int compare_bytes(
     const char* a, size_t a_size, const char* b, size_t b_size
 ) noexcept nogil:
     """Negative, zero or positive as a sorts before, with or after b."""
-    cdef int order = memcmp(a, b, a_size if a_size < b_size else b_size)
+    cdef int order
+    cdef uint64_t first, second
+    if a_size >= 8 and b_size >= 8:
+        # Most keys differ in their first word: that spares a call.
+        first = big_endian64(a)
+        second = big_endian64(b)
+        if first != second:
+            return -1 if first < second else 1
+    order = memcmp(a, b, a_size if a_size < b_size else b_size)
     if order:
         return order
     return (a_size > b_size) - (a_size < b_size)

@@ -41,9 +41,9 @@ def read_file(path: Path) -> bytes:
     or empty.
     """
     descriptor, size = _open(path)
-    with open(descriptor, "rb", buffering=0) as file:
+    with open(descriptor, "rb") as file:
         # What is added meanwhile is read too, and refused by its size.
-        return file.read(size) + file.read(1)
+        return file.read(size + 1)
 
 
 def _open(path: Path) -> tuple[int, int]:

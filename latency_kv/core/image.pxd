@@ -288,12 +288,16 @@ cdef inline const char* image_value(
     return image.values + start
 
 
-cdef inline Fault image_verify(const Image* image) noexcept nogil:
-    """Check what the header did not tell: checksum, padding, offsets, keys.  O(n)."""
+cdef inline Fault image_verify(const Image* image, size_t* at) noexcept nogil:
+    """Check what the header did not tell: checksum, padding, offsets, keys.  O(n).
+
+    at receives the number of the entry that is at fault, if one is.
+    """
     cdef const char* key
     cdef const char* last = NULL
     cdef size_t index, start, size, last_size = 0, key_end = 0, value_end = 0
     cdef int section
+    at[0] = 0
     if image_word(image.data, CHECKSUM_AT) != image_checksum(image):
         return DAMAGED
     if not all_zero(image.data + RESERVED_AT, image.data + HEADER_SIZE):
@@ -307,6 +311,7 @@ cdef inline Fault image_verify(const Image* image) noexcept nogil:
     if image_word(image.key_offsets, 0) or image_word(image.value_offsets, 0):
         return BAD_OFFSETS
     for index in range(image.count):
+        at[0] = index
         if not image_part(image.value_offsets, index, image.values_size, &start, &size):
             return BAD_OFFSETS
         if size > VALUE_SIZE_MAX:

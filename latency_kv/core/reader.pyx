@@ -486,13 +486,14 @@ cdef class ByteReader:
         The invariants of pages, directory, index and image.  O(n log n).  Raises
         AssertionError, which names what is broken.
         """
+        cdef size_t at
         check_directory(&self.table)
         check_pages(&self.table)
         if self.table.index.built:
             self.order()
             check_index(&self.table)
         if self.image.data != NULL:
-            require(image_verify(&self.image) == SOUND, "the image is sound")
+            require(image_verify(&self.image, &at) == SOUND, "the image is sound")
 
 
 cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:

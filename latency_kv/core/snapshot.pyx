@@ -23,9 +23,10 @@ from libc.stdint cimport uint64_t
 from latency_kv.core.bulk cimport Cell, index_build, index_gather
 from latency_kv.core.cursor cimport Cursor, cursor_enter_image
 from latency_kv.core.image cimport (
-    BAD_OFFSETS, BAD_PADDING, DAMAGED, FORMAT_VERSION, LONG_KEY, LONG_VALUE, MISPLACED,
-    NO_IMAGE, OTHER_SIZE, OTHER_VERSION, SOUND, STAMP_AT, TOO_SHORT, UNORDERED,
-    VERSION_AT, Fault, Image, image_place, image_read_header, image_verify, image_word,
+    BAD_OFFSETS, BAD_PADDING, CHECKSUM_AT, DAMAGED, FORMAT_VERSION, HEADER_SIZE,
+    LONG_KEY, LONG_VALUE, MISPLACED, NO_IMAGE, OTHER_SIZE, OTHER_VERSION, SIZE_AT,
+    SOUND, STAMP_AT, TOO_SHORT, UNORDERED, VERSION_AT, Fault, Image, image_checksum,
+    image_place, image_read_header, image_verify, image_word,
     image_write_checksum, image_write_header,
 )
 from latency_kv.core.reader cimport ByteReader, reader_get, wake_sweeper
@@ -51,17 +52,15 @@ cdef enum:
     # Entries between two calls of a progress callback: some milliseconds' work.
     PROGRESS_STEP = 65536
 
+# Of what the number of an entry, or no number, tells enough.
 cdef dict FAULTS = {
-    TOO_SHORT: "it ends before the header of a snapshot image does",
     NO_IMAGE: "it does not begin as a snapshot image does",
-    OTHER_SIZE: "the header tells another size: the image was cut or something added",
     MISPLACED: "its sections do not lie where the header's sizes put them",
-    DAMAGED: "the checksum does not match: the image was damaged",
     BAD_PADDING: "there is something between its sections",
-    BAD_OFFSETS: "its offsets do not ascend from 0 to their section's end",
-    LONG_KEY: "a key is longer than any key may be",
-    LONG_VALUE: "a value is longer than any value may be",
-    UNORDERED: "its keys do not ascend",
+    BAD_OFFSETS: "the offsets of entry {:,} do not ascend within their section",
+    LONG_KEY: "the key of entry {:,} is longer than any key may be",
+    LONG_VALUE: "the value of entry {:,} is longer than any value may be",
+    UNORDERED: "the key of entry {:,} is not above the one before",
 }
 
 
@@ -268,6 +267,9 @@ cdef class StateSnapshot(ByteReader):
         kills its readers: mmap=False reads it into memory.  Raises OSError as the
         system does, and what from_bytes raises.
         """
+        from pathlib import Path
+
+        path = Path(path)
         return _snapshot_in(map_file(path) if mmap else read_file(path), path)
 
     def columns(self):
@@ -309,7 +311,7 @@ cdef StateSnapshot _snapshot_in(object memory, object path):
     cdef StateSnapshot snapshot = StateSnapshot.__new__(StateSnapshot)
     cdef Image image
     cdef const char* data
-    cdef size_t size
+    cdef size_t size, at = 0
     cdef Fault fault
     if PyBytes_CheckExact(memory):
         data = PyBytes_AS_STRING(memory)
@@ -320,16 +322,38 @@ cdef StateSnapshot _snapshot_in(object memory, object path):
     fault = image_read_header(&image, data, size)
     if fault == SOUND:
         with nogil:
-            fault = image_verify(&image)
-    if fault == OTHER_VERSION:
-        version = image_word(data, VERSION_AT)
-        raise SnapshotVersionError(version & 0xFFFFFFFF, version >> 32, path)
+            fault = image_verify(&image, &at)
     if fault:
-        raise SnapshotCorruptError(FAULTS[fault], path)
+        raise _refusal(fault, &image, data, size, at, path)
     snapshot.memory = memory
     snapshot.image = image
     snapshot.timestamp_ns = <long long>image_word(data, STAMP_AT)
     return snapshot
+
+
+cdef object _refusal(
+    Fault fault, const Image* image, const char* data, size_t size, size_t at,
+    object path,
+):
+    """The error that a fault becomes, with the numbers that tell."""
+    if fault == OTHER_VERSION:
+        version = image_word(data, VERSION_AT)
+        return SnapshotVersionError(version & 0xFFFFFFFF, version >> 32, path)
+    if fault == TOO_SHORT:
+        reason = f"it has {size:,} bytes, and a snapshot image at least {HEADER_SIZE}"
+    elif fault == OTHER_SIZE:
+        reason = (
+            f"its header says {image_word(data, SIZE_AT):,} bytes, and there are "
+            f"{size:,}: it was cut short, or something was added"
+        )
+    elif fault == DAMAGED:
+        reason = (
+            f"its checksum should be {image_word(data, CHECKSUM_AT):016x}, and is "
+            f"{image_checksum(image):016x}: it was damaged"
+        )
+    else:
+        reason = FAULTS[fault].format(at)
+    return SnapshotCorruptError(reason, path)
 
 
 cdef object _portable(StateSnapshot snapshot, int protocol):
@@ -341,6 +365,7 @@ cdef object _portable(StateSnapshot snapshot, int protocol):
     return snapshot.to_bytes()
 
 
+# Pickles name it, so it stays.
 def _unpickled(image):
     return StateSnapshot.from_bytes(image)
 

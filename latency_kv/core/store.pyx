@@ -708,6 +708,7 @@ cdef class InMemoryStore(ByteReader):
         )
 
 
+# Pickles name it, so it stays.
 def _unpickled(snapshot, ordered):
     return InMemoryStore.from_snapshot(snapshot, ordered=ordered)
 

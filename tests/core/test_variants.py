@@ -35,6 +35,11 @@ FILES = [
     "threads",
     "nomemory",
     "crafted_keys",
+    "images",
+    "image_reads",
+    "encoding",
+    "restoring",
+    "overlap",
 ]
 pytestmark = pytest.mark.skipif(
     NAME_OF_BUILD != "release", reason="runs within a variant already"
