@@ -6,15 +6,24 @@ ThreadSanitizer, which sees the races that leave answers right. The overlap is c
 a run in which the writer stood still proves nothing. Start at `Play`.
 """
 
+import operator
 import random
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 
 from latency_kv import InMemoryStore, StateSnapshot
+
+# Progress is told so often, and between two reports are some milliseconds.
+STEPS = 3
+STEP_ENTRIES = 65_536
+TRIES = 50
+NEVER_S = 100.0
 
 # Encoding takes long enough for the writer to do thousands of puts meanwhile.
 ENTRIES = 30_000
@@ -113,21 +122,38 @@ def test_encoders_readers_and_droppers_overlap_with_a_writer(
     play.store.check()
 
 
-def test_encoding_lets_go_of_the_gil() -> None:
-    """Two threads meet in the middle of one image: neither could hold the GIL."""
-    store = InMemoryStore({key_of(number): b"" for number in range(300_000)})
-    snapshot = store.snapshot()
-    turns = 0
-    done = threading.Event()
+@pytest.mark.parametrize("ordered", [False, True])
+def test_every_step_of_encoding_lets_go_of_the_gil(ordered: bool) -> None:
+    """Another thread has turns between any two reports of progress.
 
-    def encode() -> None:
-        snapshot.to_bytes()
-        done.set()
+    It could not take the GIL by itself: threads are made to wait for ever for one that
+    holds on to it. What the machine's scheduler spoils is tried again.
+    """
+    store = InMemoryStore(
+        {key_of(number): b"" for number in range(STEPS * STEP_ENTRIES)}, ordered=ordered
+    )
+    turns = [0]
+    seen = [False] * STEPS
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(NEVER_S)
+    try:
+        for _ in range(TRIES):
+            marks = turns[:]
 
-    thread = threading.Thread(target=encode)
-    thread.start()
-    while not done.is_set():
-        store.put(b"beside", b"it")
-        turns += 1
-    thread.join()
-    assert turns > 100
+            def mark(_done: int, _all: int, marks: list[int] = marks) -> None:
+                marks.append(turns[0])
+
+            thread = threading.Thread(
+                target=store.snapshot().to_bytes, kwargs={"progress": mark}
+            )
+            thread.start()
+            while thread.is_alive():
+                turns[0] += 1
+                time.sleep(0)
+            passed = [after > before for before, after in pairwise(marks)]
+            seen = list(map(operator.or_, seen, passed))
+            if all(seen):
+                return
+    finally:
+        sys.setswitchinterval(usual)
+    raise AssertionError(f"steps during which another thread ran: {seen}")
