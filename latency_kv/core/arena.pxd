@@ -45,7 +45,7 @@ cdef struct Slab:
 
 # What the arena hands back to the rooms above when nobody holds it any more.
 cdef struct Shared:
-    unsigned long long stamp    # the family's clock when this was made
+    unsigned long long stamp    # the family's clock at its making; of no use to nodes
     uint32_t refs
     unsigned short used         # children; of a dead object, those still to be released
     unsigned char level         # a page's or segment's depth, a node's height

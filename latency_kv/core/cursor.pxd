@@ -233,7 +233,6 @@ cdef inline Status cursor_open(
     cursor.owner = NULL
     cursor.image_start = cursor.image_stop = 0
     cursor.family.scans += 1
-    cursor.family.node_clock += 1
     if cursor.root == NULL:
         return DONE
     if bound != NULL:

@@ -6,7 +6,9 @@ buffer, and the next ordered access, or the put that fills it, merges them.
 Invariants
     1. The nodes with the pending changes applied in order are the table.
     2. All leaves lie on one level.
-    3. A node that anyone else can see is never written.
+    3. A node that anyone else can see is never written.  Writers come from the root: a
+       node that is counted once, below nodes that are, is theirs alone; where one is
+       shared its copy counts the children once more, and so on down.
 
 Losing the index loses nothing: where memory fails in the middle of a change, it is
 dropped, and built again at the next ordered access.
@@ -33,17 +35,10 @@ cdef enum:
     MERGE_MAX = NODE_CAPACITY - (NODE_CAPACITY >> 2)    # what two become one within
 
 
-cdef inline bint node_writable(const Table* table, const Node* node) noexcept nogil:
-    return node.head.refs == 1 and (
-        table.family.members == 1 and table.family.scans == 0
-        or node.head.stamp == table.family.node_clock
-    )
-
-
 cdef inline Node* node_new(Table* table, int level) noexcept nogil:
     cdef Node* node = <Node*>arena_allocate(table.arena, node_size(level))
     if node != NULL:
-        node.head.stamp = table.family.node_clock
+        node.head.stamp = 0
         node.head.refs = 1
         node.head.used = 0
         node.head.level = <unsigned char>level
@@ -65,7 +60,7 @@ cdef inline Node* node_own(Table* table, Node** link) noexcept nogil:
     cdef Node* copy
     cdef Entry** keys
     cdef size_t index, level = node.head.level
-    if node_writable(table, node):
+    if node.head.refs == 1:
         return node
     copy = node_new(table, <int>level)
     if copy == NULL:

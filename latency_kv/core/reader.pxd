@@ -21,7 +21,7 @@ from latency_kv.core.table cimport Table, table_find
 # Operators compile their own copy of the header rooms.  With any change of a layout or
 # an invariant this number rises here and in reader.pyx, and an operator that was
 # compiled against another one fails to import: the module has no function of that name.
-cdef int layout_2() noexcept nogil
+cdef int layout_3() noexcept nogil
 
 # Let a thread release what a dropped table leaves behind, if it is much; with the GIL.
 cdef void wake_sweeper() noexcept
@@ -45,7 +45,7 @@ cdef class ByteReader:
         """
         cdef Entry* entry
         if NEVER:
-            layout_2()
+            layout_3()
         entry = table_find(&self.table, key, key_size)
         if entry == NULL:
             return image_find(&self.image, key, key_size, value_size)

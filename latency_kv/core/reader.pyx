@@ -71,8 +71,8 @@ cdef Arena ARENA
 memset(&ARENA, 0, sizeof(ARENA))
 
 
-cdef int layout_2() noexcept nogil:
-    return 2
+cdef int layout_3() noexcept nogil:
+    return 3
 
 
 cdef extern from *:

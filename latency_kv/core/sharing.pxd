@@ -1,7 +1,7 @@
 """Sharing: one table seen from several places, and what becomes of what nobody sees.
 
 Sharing costs the same for any size: the other side counts the directory and the index,
-and the family's clocks tick.  Letting go is queued: the dead wait in the arena, a stack
+and the family's clock ticks.  Letting go is queued: the dead wait in the arena, a stack
 threaded through themselves, and later writes release a few of their children each, so
 that dropping a snapshot of millions never stops anyone.
 
@@ -37,8 +37,7 @@ cdef inline void table_share(Table* source, Table* target) noexcept nogil:
     if source.index.root != NULL:
         source.index.root.head.refs += 1
     source.family.members += 1
-    source.family.page_clock += 1
-    source.family.node_clock += 1
+    source.family.clock += 1
 
 
 cdef inline void table_release(Table* table) noexcept nogil:

@@ -10,14 +10,14 @@ copies is the root: a few KiB in a store of ten million entries.  A store of up 
 SEGMENT_PAGES pages has no root, only its first segment.  (Fagin, Nievergelt, Pippenger
 and Strong, "Extendible hashing", 1979; here the directory is a directory of segments.)
 
-Sharing.  Scans, snapshots and copies hold the root or the first segment, and counts are
+Sharing.  Snapshots and copies hold the root or the first segment, and counts are
 transitive.  Stores and holders that may share form a family with one clock, which ticks
-at every new holder.  Counts decide freeing, stamps decide writing:
+at every new holder.  Counts decide freeing, stamps decide writing, so that a put need
+not ask root and segment:
 
 Invariants
     1. A segment or page is written only by a store that is alone in its family, or that
        made it since the last tick (its stamp is the clock).  All else is copied first.
-       Nodes have a clock of their own, which scans move too: they see no page.
     2. A directory slot's page agrees with the slot in the top `level` bits; slots that
        share a page are adjacent and count once.  So do the root's slots and segments.
     3. An entry is changed in place only by a store that is alone in its family, without
@@ -66,8 +66,7 @@ cdef enum:
     PENDING_MAX = 16     # changes that wait for the index; bounds the pause of merging
 
 cdef struct Family:
-    uint64_t page_clock  # ticks at every snapshot, copy and restore
-    uint64_t node_clock  # ticks at every scan too
+    uint64_t clock       # ticks at every snapshot, copy and restore
     size_t members       # stores and snapshots
     size_t scans         # open scans
 
@@ -156,7 +155,7 @@ cdef inline bint table_writable(
     What waits to be reclaimed may still count it: that is a holder too.
     """
     return shared.refs == 1 and (
-        table.family.members == 1 or shared.stamp == table.family.page_clock
+        table.family.members == 1 or shared.stamp == table.family.clock
     )
 
 
@@ -176,7 +175,7 @@ cdef inline size_t root_size(int bits) noexcept nogil:
 cdef inline Segment* segment_new(Table* table, int depth) noexcept nogil:
     cdef Segment* segment = <Segment*>arena_allocate(table.arena, sizeof(Segment))
     if segment != NULL:
-        segment.head.stamp = table.family.page_clock
+        segment.head.stamp = table.family.clock
         segment.head.refs = 1
         segment.head.used = 0
         segment.head.level = <unsigned char>depth
@@ -187,7 +186,7 @@ cdef inline Segment* segment_new(Table* table, int depth) noexcept nogil:
 cdef inline Root* root_new(Table* table, int bits) noexcept nogil:
     cdef Root* root = <Root*>arena_allocate(table.arena, root_size(bits))
     if root != NULL:
-        root.head.stamp = table.family.page_clock
+        root.head.stamp = table.family.clock
         root.head.refs = 1
         root.head.used = 0
         root.head.level = <unsigned char>bits
@@ -198,7 +197,7 @@ cdef inline Root* root_new(Table* table, int bits) noexcept nogil:
 cdef inline Status table_start(Table* table) noexcept nogil:
     """An empty directory for a table whose arena, family and hash are set."""
     cdef int index
-    cdef Page* page = page_new(table.arena, table.family.page_clock, 0, KIND_PAGE)
+    cdef Page* page = page_new(table.arena, table.family.clock, 0, KIND_PAGE)
     if page == NULL:
         return NO_MEMORY
     cdef Segment* segment = segment_new(table, 0)
@@ -311,7 +310,7 @@ cdef inline Page* table_own_page(Table* table, uint64_t hash) noexcept nogil:
     segment = table_own_segment(table, hash)
     if segment == NULL:
         return NULL
-    copy = page_copy(table.arena, page, table.family.page_clock)
+    copy = page_copy(table.arena, page, table.family.clock)
     if copy == NULL:
         return NULL
     segment_fill(segment, hash, copy)
@@ -398,8 +397,8 @@ cdef inline Status table_split_page(Table* table, uint64_t hash) noexcept nogil:
     page = table_own_page(table, hash)
     if page == NULL:
         return NO_MEMORY
-    low = page_new(table.arena, table.family.page_clock, depth + 1, KIND_PAGE)
-    high = page_new(table.arena, table.family.page_clock, depth + 1, KIND_PAGE)
+    low = page_new(table.arena, table.family.clock, depth + 1, KIND_PAGE)
+    high = page_new(table.arena, table.family.clock, depth + 1, KIND_PAGE)
     if low == NULL or high == NULL:
         if low != NULL:
             arena_free(table.arena, low, sizeof(Page))
@@ -593,7 +592,7 @@ cdef inline Status table_rekey(Table* table) noexcept nogil:
 cdef inline Family* family_new() noexcept nogil:
     cdef Family* family = <Family*>PyMem_RawMalloc(sizeof(Family))
     if family != NULL:
-        family.page_clock = family.node_clock = 1
+        family.clock = 1
         family.scans = 0
         family.members = 1
     return family

@@ -260,3 +260,21 @@ def test_snapshot_outlives_its_store() -> None:
         del store
     for snapshot in snapshots:
         assert snapshot == ENTRIES
+
+
+def test_scans_and_puts_under_a_held_snapshot_stop_copying() -> None:
+    """Each page and node is copied once for the snapshot, not once more a scan."""
+    keys = [b"key/%04d" % number for number in range(2_000)]
+    store = InMemoryStore(dict.fromkeys(keys, b"first"), ordered=True)
+    held = store.snapshot()
+
+    def round_of_work() -> int:
+        before = store.stats().copies
+        for key in keys:
+            assert store.first(key) is not None
+            store.put(key, b"again")
+        return store.stats().copies - before
+
+    round_of_work()
+    assert round_of_work() == 0
+    assert set(held.values()) == {b"first"}
