@@ -2,10 +2,12 @@
 # so that a fresh machine needs python3.11 or newer (headers, venv), a C compiler, make and
 # a network for pip.
 #
-#   make run        the flights operator over a year of flights, compiled and in plain Python
+#   make run        the flights operator over a year of flights, compiled and in plain Python,
+#                   then killed five times while it checkpoints, and recovered
 #   make test       every test, with small counts
 #   make check      the same with full counts: tens of minutes
 #   make sanitize   the engine's tests under ASan, UBSan and TSan
+#   make fuzz       made-up images for two times ten minutes; needs clang
 #   make bench      every figure of docs/benchmarks.md, each beside its peer's
 
 PYTHON ?= python3
@@ -14,7 +16,7 @@ SOURCES := pyproject.toml setup.py $(shell find latency_kv -type f \
 	-name '*.p*' -not -name '*.pyc' -o -name '*.rs')
 
 .SECONDARY:
-.PHONY: run test check sanitize bench clean
+.PHONY: run test check sanitize fuzz bench clean
 
 # An environment with the package and the extras of its name, made anew when a source is newer.
 $(ENVS)/%/ready: $(SOURCES)
@@ -31,8 +33,9 @@ $(ENVS)/%/flights: $(ENVS)/%/ready
 run: $(ENVS)/examples/flights
 	cd examples/flights && $(ENVS)/examples/bin/python setup.py -q build --force \
 		--build-base $(CURDIR)/build/flights --build-lib $(CURDIR)/build/examples
+	rm -rf build/state
 	cd build/examples && $(ENVS)/examples/bin/python -m flights --python \
-		--picture $(CURDIR)/build/flights.png
+		--state $(CURDIR)/build/state --picture $(CURDIR)/build/flights.png
 
 test: $(ENVS)/test/flights
 	$(ENVS)/test/bin/python -P -m pytest
@@ -42,6 +45,9 @@ check: $(ENVS)/test/flights
 
 sanitize: $(ENVS)/test/flights
 	PYTHONPATH=tests $(ENVS)/test/bin/python -P tests/sanitize.py
+
+fuzz: $(ENVS)/fuzz/ready
+	PYTHONPATH=tests $(ENVS)/fuzz/bin/python -P tests/fuzz.py
 
 bench: $(ENVS)/bench/ready
 	cd build && $(ENVS)/bench/bin/python -P -m latency_kv.bench $(BENCH)

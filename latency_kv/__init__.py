@@ -10,6 +10,7 @@ from latency_kv.core.snapshot import StateSnapshot
 from latency_kv.core.store import InMemoryStore
 
 if TYPE_CHECKING:
+    from latency_kv.checkpoints.directory import CheckpointDirectory
     from latency_kv.facets.stores import (
         ByteStateStore,
         DocumentStateStore,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ByteStateStore",
+    "CheckpointDirectory",
     "DocumentStateStore",
     "InMemoryStore",
     "PluginStateStore",
@@ -31,6 +33,7 @@ __all__ = [
 
 _LATER = {
     "ByteStateStore": "latency_kv.facets.stores",
+    "CheckpointDirectory": "latency_kv.checkpoints.directory",
     "DocumentStateStore": "latency_kv.facets.stores",
     "PluginStateStore": "latency_kv.facets.stores",
     "StateStore": "latency_kv.facets.stores",

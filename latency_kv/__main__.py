@@ -1,42 +1,83 @@
-"""`python -m latency_kv`: what the package can do from a shell, and where things are."""
+"""`latency-kv`, or `python -m latency_kv`: what the package can do from a shell.
+
+Needs nothing beyond the package, so that operators can be compiled with `include`
+wherever it is installed.  The sub-commands of `latency_kv.cli` need the extra `cli`, and
+are handed their arguments unread.  Start at `main`.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+
+# Modules of latency_kv.cli, each with an `app`, and what --help says of them.
+_APPS = {
+    "snapshot": "look into a snapshot's file: info, verify, get, scan, diff",
+}
+
+# What the apps are made of, beyond the package.
+_EXTRA = {"typer", "rich"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the status to exit with."""
+    # python -m has the path of this file for a name.
+    called = "python -m latency_kv" if sys.argv[0] == __file__ else "latency-kv"
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = given[0] if given else ""
+    if command in _APPS:
+        return _run_app(command, given[1:], called)
+    if command == "bench":
+        from latency_kv.bench.__main__ import main as bench
+
+        return bench(given[1:])
+    match _parser(called).parse_args(given).command:
+        case "include":
+            from latency_kv import get_include
+
+            print(get_include())
+        case "version":
+            from importlib.metadata import version
+
+            print(version("latency-kv"))
+    return 0
+
+
+def _parser(called: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m latency_kv",
+        prog=called,
         description="An in-process key-value engine: dict-class reads, ordered "
         "point-in-time scans, snapshots without a pause.",
         epilog="In Python: from latency_kv import InMemoryStore; help(InMemoryStore). "
         "In Cython: from latency_kv cimport InMemoryStore.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in _APPS.items():
+        commands.add_parser(name, help=text)
     commands.add_parser(
-        "bench",
-        help="measure the engine beside its peers; bench --help has the rows",
-        add_help=False,
+        "bench", help="measure the engine beside its peers; bench --help has the rows"
     )
     commands.add_parser("include", help="print the folder to compile operators with")
     commands.add_parser("version", help="print the version")
-    options, rest = parser.parse_known_args(arguments)
-    if options.command == "bench":
-        from latency_kv.bench.__main__ import main as bench
+    return parser
 
-        return bench(rest)
-    if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if options.command == "include":
-        from latency_kv import get_include
 
-        print(get_include())
-    else:
-        from importlib.metadata import version
-
-        print(version("latency-kv"))
+def _run_app(name: str, arguments: list[str], called: str) -> int:
+    try:
+        app = import_module(f"latency_kv.cli.{name}").app
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        print(
+            f"{called} {name} needs {missing}: pip install 'latency-kv[cli]'",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        app(arguments, prog_name=f"{called} {name}")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
     return 0
 
 

@@ -33,7 +33,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from latency_kv.errors import DurabilityError
+from latency_kv.errors import DurabilityError, LockTimeoutError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -204,7 +204,7 @@ def locked(directory: StrPath, timeout: float) -> Iterator[None]:
 
     It is the system's lock on the file `.lock` in the folder, so it ends with its
     process however that ends, and the file stays.  Waits for timeout seconds, for ever
-    if that is negative, then raises TimeoutError.
+    if that is negative, then raises LockTimeoutError.
     """
     from filelock import FileLock, Timeout
 
@@ -215,10 +215,7 @@ def locked(directory: StrPath, timeout: float) -> Iterator[None]:
     try:
         lock.acquire(timeout=timeout, poll_interval=_POLL_S)
     except Timeout:
-        raise TimeoutError(
-            f"{path}: another writer held this lock for {timeout:g} s; if its writes "
-            f"take that long, wait longer, else see who it is with `fuser -v {path}`"
-        ) from None
+        raise LockTimeoutError(path, timeout) from None
     try:
         yield
     finally:

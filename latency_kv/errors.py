@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DurabilityError",
     "LatencyKVError",
+    "LockTimeoutError",
     "SnapshotCorruptError",
     "SnapshotError",
     "SnapshotVersionError",
@@ -65,6 +66,25 @@ class DurabilityError(LatencyKVError, OSError):
         return (
             f"{self.path}: the file is in place, but its folder could not be synced, "
             "so it may be lost in a power cut: write it again"
+        )
+
+
+class LockTimeoutError(LatencyKVError, TimeoutError):
+    """Another writer held a folder's lock for longer than this one would wait.
+
+    Nothing was written.  timeout is in seconds.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__(path, timeout)
+        self.path = path
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: another writer held this lock for {self.timeout:g} s; if its "
+            f"writes take that long, wait longer, else see who it is with "
+            f"`fuser -v {self.path}`"
         )
 
 

@@ -2,9 +2,20 @@
 
 import inspect
 import pickle
+from pathlib import Path
+
+import pytest
 
 from latency_kv import errors
-from latency_kv.errors import LatencyKVError, StateDecodeError
+from latency_kv.errors import (
+    DurabilityError,
+    LatencyKVError,
+    LockTimeoutError,
+    SnapshotCorruptError,
+    SnapshotError,
+    SnapshotVersionError,
+    StateDecodeError,
+)
 
 
 def test_every_error_is_in_the_tree() -> None:
@@ -33,3 +44,36 @@ def test_state_decode_error_shows_the_start_of_a_long_key() -> None:
 def test_state_decode_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(StateDecodeError(b"k", "no")))
     assert (error.key, error.reason, str(error)) == (b"k", "no", "no (key b'k')")
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin", "said"),
+    [
+        (
+            SnapshotCorruptError("it is empty", Path("a.lkv")),
+            ValueError,
+            "a.lkv: it is",
+        ),
+        (SnapshotCorruptError("it is empty"), ValueError, "it is empty"),
+        (SnapshotVersionError(7, 2, Path("a.lkv")), ValueError, "version 7, flags 0x2"),
+        (DurabilityError(Path("a.lkv")), OSError, "a.lkv: the file is in place"),
+        (LockTimeoutError("d/.lock", 1.5), TimeoutError, "d/.lock: another writer"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_error_says_where_and_survives_pickling(
+    error: LatencyKVError, builtin: type[Exception], said: str
+) -> None:
+    assert isinstance(error, builtin)
+    assert said in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), vars(again), str(again)) == (
+        type(error),
+        vars(error),
+        str(error),
+    )
+
+
+def test_unsound_images_are_caught_by_one_name() -> None:
+    assert issubclass(SnapshotCorruptError, SnapshotError)
+    assert issubclass(SnapshotVersionError, SnapshotError)

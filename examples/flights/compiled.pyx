@@ -5,8 +5,6 @@ no Python object is made for an entry. windows.py has the rules and both layouts
 plain.py the same in Python.  Start at `DelayOperator.observe`.
 """
 
-import sys
-
 cimport cython
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
@@ -31,7 +29,7 @@ cdef uint32_t LATE_MINUTES = windows.LATE_MINUTES
 cdef uint32_t MINIMUM_DEPARTURES = windows.MINIMUM_DEPARTURES
 cdef char TIME_TABLE = ord(windows.TIME_TABLE)
 cdef char ROUTE_TABLE = ord(windows.ROUTE_TABLE)
-cdef char POSITION_KEY = ord(windows.POSITION_KEY)
+cdef char ALL_KEY = ord(windows.ALL_KEY)
 
 # Sizes of arrays are known to the compiler, so they stand here a second time.
 if (ROUTE_SIZE, CARRIER_SIZE, WORST_COUNT) != (
@@ -58,15 +56,12 @@ cdef class DelayOperator:
     """Keeps windowed delays in `store` and answers from it: see windows.Operator."""
 
     cdef readonly InMemoryStore store
-    cdef readonly int64_t position
     cdef readonly int64_t open_window
     cdef readonly tuple worst_routes
     cdef InMemoryStore _day  # totals by route while a day is summed, else empty
 
     def __init__(self, InMemoryStore store not None):
         self.store = store
-        position = store.get(windows.POSITION_KEY, b"")
-        self.position = int.from_bytes(position, sys.byteorder)
         self.open_window = 0
         self.worst_routes = ()
         self._day = InMemoryStore()
@@ -75,6 +70,20 @@ cdef class DelayOperator:
             window = int.from_bytes(newest[0][1:START_SIZE], "big")
             self.worst_routes = self._worst_routes(window - DAY, window)
             self.open_window = window
+
+    @property
+    def total(self):
+        """All flights there ever were, summed."""
+        cdef Totals totals
+        find_totals(self.store, &ALL_KEY, 1, &totals)
+        return delays_of(&totals)
+
+    @property
+    def position(self):
+        """How many events were counted: the index of the next one in the stream."""
+        cdef Totals totals
+        find_totals(self.store, &ALL_KEY, 1, &totals)
+        return <int64_t>totals.departed + totals.cancelled
 
     def observe(
         self, int64_t at, bytes route not None, bytes carrier not None, delay, /
@@ -109,17 +118,21 @@ cdef class DelayOperator:
         self, int64_t window, const char* route, const char* carrier, Totals* flight
     ) except -1:
         cdef char key[KEY_SIZE]
-        cdef int64_t position
         cdef Totals totals
         write_time_key(key, window, route, carrier)
-        find_totals(self.store, key, KEY_SIZE, &totals)
-        totals_add(&totals, flight)
-        self.store.c_put(key, KEY_SIZE, <const char*>&totals, sizeof(Totals))
+        self._add(key, KEY_SIZE, flight, &totals)
         write_route_key(key, window, route, carrier)
         self.store.c_put(key, KEY_SIZE, <const char*>&totals, sizeof(Totals))
-        position = self.position + 1
-        self.store.c_put(&POSITION_KEY, 1, <const char*>&position, sizeof(position))
-        self.position = position
+        self._add(&ALL_KEY, 1, flight, &totals)
+        return 0
+
+    cdef int _add(
+        self, const char* key, Py_ssize_t key_size, const Totals* flight, Totals* totals
+    ) except -1:
+        """Add a flight to what is stored under a key; `totals` is the new value."""
+        find_totals(self.store, key, key_size, totals)
+        totals_add(totals, flight)
+        self.store.c_put(key, key_size, <const char*>totals, sizeof(Totals))
         return 0
 
     cdef object _week(self, const char* route):

@@ -3,7 +3,7 @@
 A latency is the time from before to after one call of `observe` from Python, the
 opening of windows included. It contains the two readings of the clock, which
 `timer_cost` tells. Everything else, sampling the store and drawing the progress bar,
-happens between events. The garbage collector runs as it does for everybody, but what
+happens between events, and so do the pauses of checkpoints, which are timed apart. The garbage collector runs as it does for everybody, but what
 was alive before is set aside: a year of flights in memory is not the operator's, and
 walking it in the middle of one event would take tens of milliseconds.
 
@@ -13,13 +13,15 @@ Knows neither file nor terminal.  Start at `measure`.
 import gc
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from flights.checkpoints import Checkpoints
 from flights.data import Flight
 from flights.windows import Operator, RouteDelays
 
@@ -62,8 +64,14 @@ class Run:
 
     def percentiles(self, *fractions: float) -> list[int]:
         """Return the latencies that these fractions of the events do not exceed."""
-        ordered = sorted(self.latencies)
-        return [ordered[math.ceil(each * len(ordered)) - 1] for each in fractions]
+        return percentiles(self.latencies, *fractions)
+
+    def latencies_within(self, spans: Iterable[tuple[int, int]]) -> "array[int]":
+        """Return the latencies of the events from `start` to `stop` of any span."""
+        within = bytearray(len(self.latencies))
+        for start, stop in spans:
+            within[start:stop] = bytes([1]) * (stop - start)
+        return array("q", compress(self.latencies, within))
 
     def agrees_with(self, other: "Run") -> bool:
         """Whether both gave the same answers and keep the same state, byte for byte."""
@@ -79,22 +87,31 @@ def measure(
     operator: Operator,
     flights: Iterable[Flight],
     progress: Callable[[int], object] = lambda events: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Run:
-    """Feed `flights` to `operator`, calling `progress` with the events of each step."""
+    """Feed `flights` to a new operator, taking checkpoints if there are to be any.
+
+    `progress` is called with the events of each step.
+    """
     run = Run(name, operator)
     gc.collect()
     gc.freeze()
     interrupted = _interruptions()
     try:
-        _feed(run, flights, progress)
+        _feed(run, flights, progress, checkpoints)
     finally:
         gc.unfreeze()
     run.interruptions = _interruptions() - interrupted
+    if checkpoints is not None:
+        checkpoints.finish(operator)
     return run
 
 
 def _feed(
-    run: Run, flights: Iterable[Flight], progress: Callable[[int], object]
+    run: Run,
+    flights: Iterable[Flight],
+    progress: Callable[[int], object],
+    checkpoints: Checkpoints | None,
 ) -> None:
     operator = run.operator
     observe = operator.observe
@@ -109,6 +126,8 @@ def _feed(
         if operator.open_window != open_window:
             open_window = operator.open_window
             run.answers.append(Answer(open_window, operator.worst_routes))
+        if checkpoints is not None:
+            checkpoints.observed(operator)
         since_sample += 1
         if since_sample == SAMPLE_EVENTS:
             run.sizes.append(_size(operator, at))
@@ -116,6 +135,16 @@ def _feed(
             since_sample = 0
     run.sizes.append(_size(operator, at))
     progress(since_sample)
+
+
+def percentiles(values: Sequence[int], *fractions: float) -> list[int]:
+    """Return the values that these fractions of all do not exceed; 0 if there are none.
+
+    >>> percentiles([3, 1, 2, 4], 0.5, 1)
+    [2, 4]
+    """
+    ordered = sorted(values) or [0]
+    return [ordered[math.ceil(each * len(ordered)) - 1] for each in fractions]
 
 
 def timer_cost() -> int:

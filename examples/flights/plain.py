@@ -4,17 +4,16 @@ The same as compiled.pyx, line by line where the language allows it; windows.py 
 rules of both.  Start at `DelayOperator.observe`.
 """
 
-import sys
 from collections.abc import Iterable
 from struct import Struct
 
 from flights.windows import (
+    ALL_KEY,
     CARRIER_SIZE,
     DAY,
     HOUR,
     LATE_MINUTES,
     MINIMUM_DEPARTURES,
-    POSITION_KEY,
     ROUTE_SIZE,
     ROUTE_TABLE,
     TIME_TABLE,
@@ -29,7 +28,6 @@ _TIME_KEY = Struct(f">cq{ROUTE_SIZE}s{CARRIER_SIZE}s")
 _TIME_START = Struct(">cq")
 _ROUTE_KEY = Struct(f">c{ROUTE_SIZE}sq{CARRIER_SIZE}s")
 _VALUE = Struct("=qIIII")
-_POSITION = Struct("=q")
 _NOTHING = _VALUE.pack(*Delays())
 
 
@@ -38,7 +36,6 @@ class DelayOperator:
 
     def __init__(self, store: InMemoryStore) -> None:
         self.store = store
-        self.position = int.from_bytes(store.get(POSITION_KEY, b""), sys.byteorder)
         self.open_window = 0
         self.worst_routes: tuple[RouteDelays, ...] = ()
         newest = store.last(TIME_TABLE)
@@ -46,6 +43,17 @@ class DelayOperator:
             window = _TIME_KEY.unpack(newest[0])[1]
             self.worst_routes = self._worst_routes(window - DAY, window)
             self.open_window = window
+
+    @property
+    def total(self) -> Delays:
+        """All flights there ever were, summed."""
+        return Delays(*_VALUE.unpack(self.store.get(ALL_KEY, _NOTHING)))
+
+    @property
+    def position(self) -> int:
+        """How many events were counted: the index of the next one in the stream."""
+        total = self.total
+        return total.departed + total.cancelled
 
     def observe(
         self, at: int, route: bytes, carrier: bytes, delay: int | None, /
@@ -58,9 +66,10 @@ class DelayOperator:
                 "feed the flights in event-time order"
             )
         window = at - at % HOUR
+        flight = _totals_of_flight(delay)
         if window > self.open_window:
             self._open(window)
-        self._count(window, route, carrier, delay)
+        self._count(window, route, carrier, flight)
         return self.route_week(route)
 
     def route_week(self, route: bytes, /) -> Delays:
@@ -74,26 +83,17 @@ class DelayOperator:
         self._forget(window - WEEK + HOUR)
         self.open_window = window
 
-    def _count(
-        self, window: int, route: bytes, carrier: bytes, delay: int | None
-    ) -> None:
-        key = _TIME_KEY.pack(TIME_TABLE, window, route, carrier)
-        minutes, departed, cancelled, late, longest = _VALUE.unpack(
-            self.store.get(key, _NOTHING)
-        )
-        if delay is None:
-            cancelled += 1
-        else:
-            delay = max(delay, 0)
-            minutes += delay
-            departed += 1
-            late += delay >= LATE_MINUTES
-            longest = max(longest, delay)
-        value = _VALUE.pack(minutes, departed, cancelled, late, longest)
-        self.store.put(key, value)
+    def _count(self, window: int, route: bytes, carrier: bytes, flight: Delays) -> None:
+        value = self._add(_TIME_KEY.pack(TIME_TABLE, window, route, carrier), flight)
         self.store.put(_ROUTE_KEY.pack(ROUTE_TABLE, route, window, carrier), value)
-        self.store.put(POSITION_KEY, _POSITION.pack(self.position + 1))
-        self.position += 1
+        self._add(ALL_KEY, flight)
+
+    def _add(self, key: bytes, flight: Delays) -> bytes:
+        """Add a flight to what is stored under a key, and return the new value."""
+        totals = _VALUE.unpack(self.store.get(key, _NOTHING))
+        value = _VALUE.pack(*_sum((totals, flight)))
+        self.store.put(key, value)
+        return value
 
     def _worst_routes(self, start: int, stop: int) -> tuple[RouteDelays, ...]:
         day: dict[bytes, list[tuple[int, ...]]] = {}
@@ -116,6 +116,14 @@ class DelayOperator:
 def _time_start(window: int) -> bytes:
     """Return the first key that a window can have in the time table."""
     return _TIME_START.pack(TIME_TABLE, max(window, 0))
+
+
+def _totals_of_flight(delay: int | None) -> Delays:
+    """Return what one flight adds."""
+    if delay is None:
+        return Delays(cancelled=1)
+    minutes = max(delay, 0)
+    return Delays(minutes, 1, 0, int(minutes >= LATE_MINUTES), minutes)
 
 
 def _sum(values: Iterable[tuple[int, ...]]) -> Delays:

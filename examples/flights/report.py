@@ -1,6 +1,6 @@
 """Report: what the operators answered and what they cost, as tables.
 
-Knows runs and the terminal, no operator.  Start at `show`.
+Knows runs, lives and the terminal, no operator.  Start at `show`.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,90 @@ from datetime import date
 from rich.console import Console
 from rich.table import Table
 
+from flights.checkpoints import Checkpoints
 from flights.clock import wall_clock
-from flights.measure import Answer, Run
+from flights.measure import Answer, Run, percentiles
+from flights.recovery import Life
 from flights.windows import Delays
 
 _WORST_DAYS = 5
+
+# Of fewer, p99.9 is the longest.
+_MANY = 1_000
 
 
 def show(console: Console, runs: Sequence[Run], timer_cost: int) -> None:
     """Print all tables; the answers are those of the first run."""
     answered = runs[0]
     console.print(_worst_days(answered), _last_day(answered), _costs(runs))
+    total = answered.operator.total
+    console.print(
+        f"In all {total.departed:,} flights departed, {total.late:,} of them late, the "
+        f"mean delay was {minutes(total.mean_seconds)} minutes; {total.cancelled:,} were "
+        "cancelled."
+    )
     console.print(
         f"Each latency includes the timer, about {timer_cost} ns. "
         f"{len(answered.answers):,} of the {len(answered.latencies):,} events opened "
         "a window: ranked a day, forgot an hour."
     )
+
+
+def show_pauses(
+    console: Console,
+    runs: Sequence[Run],
+    checkpoints: Checkpoints,
+    pickled: Sequence[int],
+) -> None:
+    """Print what checkpoints cost the last run, beside what pickling would have.
+
+    The first run is of the same operator without them.
+    """
+    table = Table(title="What a checkpoint costs the operator", title_justify="left")
+    table.add_column("")
+    for column in ("p50, us", "p99.9, us", "longest, us", "times"):
+        table.add_column(column, justify="right")
+    writing = runs[-1].latencies_within(checkpoints.writes)
+    for name, values in (
+        ("the pause: snapshot and submit", checkpoints.pauses),
+        ("pickle.dumps of an equal dict", pickled),
+        ("an event while one is written", writing),
+        ("an event without checkpoints", runs[0].latencies),
+    ):
+        figures = [f"{each / 1e3:,.1f}" for each in percentiles(values, 0.5, 0.999, 1)]
+        if len(values) < _MANY:
+            figures[1] = ""
+        table.add_row(name, *figures, f"{len(values):,}")
+    console.print(table)
+    console.print(
+        f"A checkpoint every {checkpoints.every:,} events: "
+        f"{len(checkpoints.pauses):,} were taken and {len(checkpoints.writes):,} written; "
+        "a newer one took the place of each of the others before its turn came."
+    )
+
+
+def show_lives(console: Console, lives: Sequence[Life]) -> None:
+    """Print where each life of the operator began and how it ended."""
+    table = Table(title="Killed, and gone on, by event", title_justify="left")
+    table.add_column("life")
+    for column in (
+        "went on from",
+        "last durable",
+        "ended at",
+        "amid a write",
+        "counted again",
+    ):
+        table.add_column(column, justify="right")
+    for number, life in enumerate(lives, 1):
+        table.add_row(
+            f"{number}",
+            f"{life.restored:,}",
+            f"{life.durable:,}",
+            f"{life.reached:,}",
+            "yes" if life.taken > life.durable else "no",
+            f"{life.reached - life.left:,}",
+        )
+    console.print(table)
 
 
 def minutes(seconds: int) -> str:

@@ -1,26 +1,25 @@
 """Windows: what the operator keeps and what it answers; the rules of both versions.
 
 Events are counted in windows of one hour, per route and carrier. Each window entry is
-stored under two keys with the same value, integers of keys big-endian:
+stored under two keys with the same value, integers of keys big-endian. One entry more
+counts all events, for ever:
 
     t | window start, 8 bytes | route, 6 | carrier, 2     a day is one range
     r | route, 6 | window start, 8 bytes | carrier, 2     a route's week is one prefix
+    a                                                     all there ever was
 
     value     minutes, 8 bytes | departed, 4 | cancelled, 4 | late, 4 | longest, 4
               in the machine's own byte order, without padding
 
-Beside them stands one entry, put last with every event, so that whatever holds the
-store's state holds its place in the stream too, and no event is lost or counted twice
-by an operator that goes on from it:
-
-    p      how many events were counted, 8 bytes in the machine's own byte order
-
 The first event of an hour opens its window. Then the operator first answers for the
 worst routes of the day, the 24 windows before the open one, and forgets what is older
 than the week, the 168 windows that end with the open one. Hours without an event open
-nothing. After every event it answers with the week of the event's route. The open
-window is the newest of the store, and its answer can be given again from the store: an
-operator that is made with a store in use goes on as the one that left it would have.
+nothing. After every event it answers with the week of the event's route.
+
+The store says how many events it has counted, which is the place in the stream, and all
+else that an operator knows follows from it. So one that is made with another's store, or
+with a snapshot of it between two events, goes on as the other would have: no event is
+lost, none is counted twice.
 
 All arithmetic is on integers, so that two versions cannot differ by a rounding.
 
@@ -37,7 +36,7 @@ WEEK = 7 * DAY
 
 TIME_TABLE = b"t"
 ROUTE_TABLE = b"r"
-POSITION_KEY = b"p"
+ALL_KEY = b"a"
 ROUTE_SIZE = 6
 CARRIER_SIZE = 2
 
@@ -78,6 +77,10 @@ class Operator(Protocol):
     @property
     def store(self) -> InMemoryStore:
         """All the state there is: another operator goes on from it, or a copy of it."""
+
+    @property
+    def total(self) -> Delays:
+        """All flights there ever were, summed."""
 
     @property
     def position(self) -> int:

@@ -250,7 +250,8 @@ cdef class StateSnapshot(ByteReader):
 
         What was at path stays until the image is on disk, and is replaced then.
         progress is that of to_bytes.  Raises OSError as the system does, and
-        DurabilityError where the folder cannot be synced.
+        DurabilityError where the folder cannot be synced.  A process that is killed
+        meanwhile may leave a file .NAME.<16 hex digits>.tmp beside path.
         """
         from latency_kv.durable import write_atomic
 

@@ -1,4 +1,4 @@
-"""What the tests of the examples share: the sources on the path, the operator built.
+"""What the tests of the examples share: sources on the path, the operator, the flights.
 
 Start at `compiled`.
 """
@@ -15,6 +15,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 sys.path.insert(0, str(EXAMPLES))
+
+from flights.data import Flight, FlightsMissingError, flights_path, read_flights
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,26 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def built(compiled: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, and those that a test starts, import the built operator."""
+    assert compiled.__file__ is not None
+    monkeypatch.setitem(sys.modules, "flights.compiled", compiled)
+    monkeypatch.syspath_prepend(Path(compiled.__file__).parents[1])
+
+
+@pytest.fixture(scope="session")
+def path() -> Path:
+    try:
+        return flights_path()
+    except FlightsMissingError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def flights(path: Path) -> list[Flight]:
+    return read_flights(path)

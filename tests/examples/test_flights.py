@@ -6,7 +6,6 @@ It shares with the operators the shape of an answer and nothing else.  Start at
 """
 
 import importlib
-import os
 import struct
 import sys
 from bisect import bisect_left
@@ -21,7 +20,7 @@ import pytest
 
 from flights import data, plain
 from flights.clock import event_time, scheduled_departure, wall_clock
-from flights.data import Flight, FlightsMissingError, flights_path, read_flights
+from flights.data import Flight, FlightsMissingError, flights_path
 from flights.measure import Run, measure, timer_cost
 from flights.windows import DAY, HOUR, WEEK, Delays, Operator, RouteDelays
 from latency_kv import InMemoryStore
@@ -46,21 +45,6 @@ def make_operator(request: pytest.FixtureRequest, compiled: ModuleType) -> MakeO
 @pytest.fixture
 def operator(make_operator: MakeOperator) -> Operator:
     return make_operator()
-
-
-@pytest.fixture(scope="session")
-def path() -> Path:
-    try:
-        return flights_path()
-    except FlightsMissingError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def flights(path: Path) -> list[Flight]:
-    return read_flights(path)
 
 
 def utc(*moment: int) -> int:
@@ -136,7 +120,8 @@ class TestOperator:
         operator.observe(START + 1, ROUTE, b"AA", -7)
         assert operator.observe(START + 2, ROUTE, b"DL", 15) == Delays(29, 3, 0, 1, 15)
         assert operator.route_week(ROUTE).mean_seconds == 580
-        assert len(operator.store) == 4
+        assert len(operator.store) == 5
+        assert operator.position == 3
 
     def test_cancelled_flight_counts_as_cancelled_alone(
         self, operator: Operator
@@ -155,6 +140,7 @@ class TestOperator:
         operator.observe(START + HOUR - 1, ROUTE, b"AA", 20)
         value = struct.pack("=qIIII", 20, 1, 0, 1, 20)
         assert list(operator.store.items()) == [
+            (b"a", value),
             (b"r" + ROUTE + START.to_bytes(8, "big") + b"AA", value),
             (b"t" + START.to_bytes(8, "big") + ROUTE + b"AA", value),
         ]
@@ -168,7 +154,8 @@ class TestOperator:
         assert operator.observe(START + WEEK, ROUTE, b"AA", 8) == Delays(21, 3, 0, 0, 8)
         operator.observe(START + 2 * WEEK + HOUR, b"EWRORD", b"UA", 0)
         assert operator.route_week(ROUTE) == Delays()
-        assert len(operator.store) == 2
+        assert len(operator.store) == 3
+        assert operator.total == Delays(26, 5, 0, 0, 8)
 
     def test_worst_routes_are_those_of_the_day_before_the_open_window(
         self, operator: Operator
@@ -213,7 +200,7 @@ class TestOperator:
         with pytest.raises(ValueError, match=message):
             operator.observe(at, route, carrier, 5)
         assert list(operator.store.items()) == before
-        assert operator.open_window == START
+        assert (operator.open_window, operator.position) == (START, 1)
 
     def test_every_answer_equals_a_plain_computation(
         self, make_operator: MakeOperator, flights: list[Flight], full: bool
@@ -224,6 +211,8 @@ class TestOperator:
             assert operator.observe(*flight) == week
             assert operator.worst_routes == worst
         assert stored_windows(operator.store) == plain_windows(stream)
+        assert operator.total == delays_of(stream)
+        assert operator.position == len(stream)
         operator.store.check()
 
 
@@ -257,20 +246,34 @@ class TestRun:
 
     def test_main_shows_answers_and_costs_and_draws_them(
         self,
-        compiled: ModuleType,
+        built: None,
         path: Path,
         tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setitem(sys.modules, "flights.compiled", compiled)
         main = importlib.import_module("flights.__main__").main
         picture = tmp_path / "new" / "flights.png"
-        main(["--python", "--limit", "5000", "--picture", str(picture)])
-        shown = capsys.readouterr().out
-        for words in ("worst routes", "events per second", "p99.9", "the same answers"):
+        state = tmp_path / "state"
+        options = ["--state", str(state), "--every", "100", "--seed", "7"]
+        main(["--python", "--limit", "5000", "--picture", str(picture), *options])
+        shown = " ".join(capsys.readouterr().out.split())
+        for words in (
+            "worst routes",
+            "In all 4,968 flights departed",
+            "events per second",
+            "p99.9",
+            "the same answers",
+            "pickle.dumps",
+            "51 were taken",
+            "--seed 7",
+            "After 5 kills the table is exactly that of an uninterrupted run",
+        ):
             assert words in shown
         assert picture.read_bytes().startswith(b"\x89PNG")
+        for used in (state, picture):
+            with pytest.raises(SystemExit):
+                main(["--state", str(used)])
+            assert "must be a new or an empty folder" in capsys.readouterr().err
 
 
 def plain_answers(
@@ -325,8 +328,11 @@ def plain_windows(flights: list[Flight]) -> dict[tuple[int, bytes, bytes], Delay
 
 def stored_windows(store: InMemoryStore) -> dict[tuple[int, bytes, bytes], Delays]:
     """Return the windows of the store, which has each of them twice."""
-    by_time, by_route = {}, {}
+    by_time: dict[tuple[int, bytes, bytes], Delays] = {}
+    by_route: dict[tuple[int, bytes, bytes], Delays] = {}
     for key, value in store.items():
+        if key == b"a":
+            continue
         delays = Delays(*struct.unpack("=qIIII", value))
         if key[:1] == b"t":
             _, start, route, carrier = struct.unpack(">cq6s2s", key)

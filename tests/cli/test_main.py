@@ -1,0 +1,106 @@
+"""The front of the command line: one --help for all, and what works without the extra."""
+
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from fresh import TESTS, run_fresh
+from latency_kv import get_include
+from latency_kv.__main__ import main
+
+SCRIPT = Path(sys.executable).with_name("latency-kv")
+
+# An interpreter in which the extra is not installed.
+WITHOUT = "import sys; sys.modules[{missing!r}] = None\n"
+MAIN = "from latency_kv.__main__ import main; sys.exit(main({arguments!r}))"
+
+
+def without(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = WITHOUT.format(missing=missing) + MAIN.format(arguments=[*arguments])
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env={"PYTHONPATH": get_include()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines() if line[:4] == "    "] == (
+        ["snapshot", "bench", "include", "version"]
+    )
+
+
+@pytest.mark.parametrize("verb", ["info", "verify", "get", "scan", "diff"])
+def test_every_verb_has_help_with_an_example(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["snapshot", verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Example: latency-kv snapshot {verb} " in " ".join(text.split())
+    assert main(["snapshot", "-h"]) == 0
+    assert f"\n  {verb} " in capsys.readouterr().out
+
+
+def test_module_runs_as_the_script_does() -> None:
+    assert run_fresh("-m", "latency_kv", "include").strip() == get_include()
+    assert run_fresh("-m", "latency_kv", "version").strip()
+    assert "python -m latency_kv" in run_fresh("-m", "latency_kv", "-h")
+
+
+def test_script_is_the_module_s_main() -> None:
+    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())["project"]
+    module, name = project["scripts"]["latency-kv"].split(":")
+    assert getattr(import_module(module), name) is main
+    assert project["optional-dependencies"]["cli"] == ["typer", "rich"]
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed here")
+def test_script_runs() -> None:
+    done = subprocess.run([SCRIPT, "-h"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: latency-kv ")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_snapshot_says_what_to_install(missing: str) -> None:
+    done = without(missing, "snapshot", "info", "file")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"latency-kv snapshot needs {missing}: pip install 'latency-kv[cli]'\n"
+    )
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("command", [["include"], ["version"], ["bench", "--list"]])
+def test_without_the_extra_the_rest_works(missing: str, command: list[str]) -> None:
+    done = without(missing, *command)
+    assert done.returncode == 0 and done.stdout and not done.stderr
+
+
+def test_module_that_is_missing_otherwise_is_not_hidden() -> None:
+    done = without("latency_kv.checkpoints.directory", "snapshot", "info", "file")
+    assert done.returncode == 1 and "ModuleNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", [[], ["bogus"], ["include", "more"], ["-x"]])
+def test_wrong_command_is_2(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(wrong)
+    assert end.value.code == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+def test_import_of_the_package_does_not_import_the_command_line() -> None:
+    program = "import sys, latency_kv; assert not {'typer', 'rich'} & set(sys.modules)"
+    run_fresh("-c", program)

@@ -1,0 +1,143 @@
+"""Power: a file system of its own whose power is cut at random moments.
+
+An image file with ext4 is mounted by loop; FS_IOC_SHUTDOWN stops it as a power cut
+does, with nothing more written, and mounting it again replays its journal. Needs root
+and loop devices. Start at `PowerDisk`.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from kills import Acknowledge, Child, quick_folder
+
+IMAGE_SIZE = 32 << 20
+
+# include/uapi/linux/fs.h: nothing that is in memory only reaches the disk, the journal
+# neither.
+FS_IOC_SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = struct.pack("I", 2)
+
+# How long a writer lives: a write takes about a millisecond here.
+LONGEST_LIFE_S = 0.02
+
+# An unmounting that comes too early is tried again.
+UNMOUNTS = 200
+PAUSE_S = 0.005
+
+
+class PowerDisk:
+    """An ext4 file system in a file, mounted at `folder`; a context manager.
+
+    With `data=writeback` a file's bytes and its names reach the disk in any order.
+    """
+
+    def __init__(self, options: str = "data=ordered") -> None:
+        self.options = options
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        scratch = self._stack.enter_context(quick_folder())
+        self.image = scratch / "image"
+        self.folder = scratch / "mounted"
+        self.folder.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(IMAGE_SIZE)
+        _run("mkfs.ext4", "-q", "-F", str(self.image))
+        try:
+            self.mount()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.unmount()
+        finally:
+            self._stack.close()
+
+    def mount(self) -> None:
+        _run("mount", "-o", f"loop,{self.options}", str(self.image), str(self.folder))
+
+    def unmount(self) -> None:
+        """Unmount when nobody uses it any more, and at last whoever does."""
+        for _ in range(UNMOUNTS):
+            command = ["umount", str(self.folder)]
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode == 0:
+                return
+            time.sleep(PAUSE_S)
+        _run("umount", "--lazy", str(self.folder))
+        raise AssertionError(done.stderr.decode())
+
+    def cut(self) -> None:
+        """Cut the power: what uses the file system gets EIO from now on."""
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, FS_IOC_SHUTDOWN, NO_LOG_FLUSH)
+        finally:
+            os.close(descriptor)
+
+
+def what_is_missing() -> str:
+    """Why there can be no PowerDisk here; empty if there can."""
+    missing = [t for t in ("mkfs.ext4", "mount", "umount") if not shutil.which(t)]
+    if missing:
+        return f"no {', '.join(missing)}"
+    if os.geteuid() != 0:
+        return "not root"
+    try:
+        with PowerDisk() as disk:
+            disk.cut()
+    except (AssertionError, OSError) as error:
+        return f"no loop mounts here: {error}"
+    return ""
+
+
+def cut_often(
+    disk: PowerDisk,
+    write: Callable[[Acknowledge], None],
+    check: Callable[[list[int]], None],
+    cuts: int,
+    seed: int,
+) -> int:
+    """Cut the power under a forked writer, `cuts` times; how much was acknowledged.
+
+    The writer does not return, and ignores the errors that a cut gives it. check is
+    called after each cut, with the file system mounted again and what was acknowledged.
+    """
+    random = Random(seed)
+    count = 0
+    for number in range(cuts):
+        child = Child(write)
+        time.sleep(random.uniform(0, LONGEST_LIFE_S))
+        disk.cut()
+        acknowledged = child.kill()
+        count += len(acknowledged)
+        disk.unmount()
+        disk.mount()
+        try:
+            check(acknowledged)
+        except BaseException:
+            print(f"after cut {number}, acknowledged {acknowledged}")
+            raise
+    return count
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
