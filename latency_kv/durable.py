@@ -2,6 +2,7 @@
 
     write_atomic     stage, then publish
     stage            a temporary file beside the target, written and synced
+    stage_link       the same for a second name of a file that there is
     publish          its rename into place, then the sync of the folder
     discard          its removal, where it is not to be published
     sync_directory   what happened to a folder's names, made durable
@@ -44,6 +45,7 @@ __all__ = [
     "make_directory",
     "publish",
     "stage",
+    "stage_link",
     "sweep",
     "sync_directory",
     "write_atomic",
@@ -59,6 +61,9 @@ _CREATE = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_BINARY", 0)
 )
+_NOT_FOLLOWED = (
+    {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
+)
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
@@ -69,8 +74,6 @@ _PIECE_SIZE = 1 << 24
 # 64 random bits: two writers never meet, whatever process they are in.
 _UNIQUE_SIZE = 8
 _LEFTOVER = re.compile(rf"\.(.+)\.[0-9a-f]{{{2 * _UNIQUE_SIZE}}}\.tmp", re.DOTALL)
-
-_LOCK_NAME = ".lock"
 
 # A lock is held for one write; asking this often delays the next writer little.
 _POLL_S = 0.01
@@ -86,16 +89,15 @@ def write_atomic(path: StrPath, data: Buffer) -> None:
     publish(stage(path, data), path)
 
 
-def stage(path: StrPath, data: Buffer) -> str:
+def stage(path: StrPath, data: Buffer, *, synced: bool = True) -> str:
     """Write and sync a temporary file beside path, and return its name with its folder.
 
     It is unique, of mode 0600, and the caller's: to be published or discarded.  If
-    anything raises there is no such file; what a crash leaves is for sweep.
+    anything raises there is no such file; what a crash leaves is for sweep.  Without
+    synced it is written only, and a power cut may leave anything of it.
     """
     view = memoryview(data).cast("B")
-    directory, name = os.path.split(os.fspath(path))
-    unique = os.urandom(_UNIQUE_SIZE).hex()
-    staged = os.path.join(directory, f".{name}.{unique}.tmp")
+    staged = _unique_beside(path)
     descriptor = os.open(staged, _CREATE, _FILE_MODE)
     try:
         try:
@@ -103,7 +105,8 @@ def stage(path: StrPath, data: Buffer) -> str:
             while written < len(view):
                 piece = view[written : written + _PIECE_SIZE]
                 written += os.write(descriptor, piece)
-            _sync(descriptor)
+            if synced:
+                _sync(descriptor)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -112,17 +115,30 @@ def stage(path: StrPath, data: Buffer) -> str:
     return staged
 
 
-def publish(staged: str, path: StrPath) -> None:
+def stage_link(source: StrPath, path: StrPath) -> str:
+    """Give the file at source a second name, staged as for path, and return that.
+
+    The bytes are shared, not copied, so only a file that nobody writes to in place is
+    for this.  Raises OSError where the system has no hard links, or not this one.
+    """
+    staged = _unique_beside(path)
+    os.link(source, staged, **_NOT_FOLLOWED)
+    return staged
+
+
+def publish(staged: str, path: StrPath, *, synced: bool = True) -> None:
     """Rename a staged file to path, over what is there, and sync the folder.
 
     If the rename fails the staged file is discarded.  If the sync does, DurabilityError
-    is raised: the file is in place.
+    is raised: the file is in place.  Without synced nothing says that it will stay.
     """
     try:
         os.replace(staged, path)
     except BaseException:
         discard(staged)
         raise
+    if not synced:
+        return
     try:
         sync_directory(os.path.dirname(os.fspath(path)))
     except OSError as error:
@@ -199,18 +215,18 @@ def sweep(directory: StrPath, belongs: Callable[[str], object]) -> list[str]:
 
 
 @contextlib.contextmanager
-def locked(directory: StrPath, timeout: float) -> Iterator[None]:
-    """Hold the folder's lock, which one thread of one process has at a time.
+def locked(path: StrPath, timeout: float) -> Iterator[None]:
+    """Hold the lock of this path, which one thread of one process has at a time.
 
-    It is the system's lock on the file `.lock` in the folder, so it ends with its
+    It is the system's lock on a file, created with mode 0600, so it ends with its
     process however that ends, and the file stays.  Waits for timeout seconds, for ever
     if that is negative, then raises LockTimeoutError.
     """
     from filelock import FileLock, Timeout
 
     # A missing folder is an error here; filelock would make one of any mode.
-    os.stat(directory)
-    path = os.path.join(os.fspath(directory), _LOCK_NAME)
+    path = os.fspath(path)
+    os.stat(os.path.dirname(path) or os.curdir)
     lock = FileLock(path, mode=_FILE_MODE, thread_local=False)
     try:
         lock.acquire(timeout=timeout, poll_interval=_POLL_S)
@@ -220,6 +236,13 @@ def locked(directory: StrPath, timeout: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _unique_beside(path: StrPath) -> str:
+    """A name that nobody has, which sweep knows to be one of path's."""
+    directory, name = os.path.split(os.fspath(path))
+    unique = os.urandom(_UNIQUE_SIZE).hex()
+    return os.path.join(directory, f".{name}.{unique}.tmp")
 
 
 def _sync(descriptor: int) -> None:

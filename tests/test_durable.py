@@ -31,6 +31,7 @@ from latency_kv.durable import (
     make_directory,
     publish,
     stage,
+    stage_link,
     sweep,
     sync_directory,
     write_atomic,
@@ -486,7 +487,7 @@ def test_lock_is_one_threads_at_a_time(folder: Path) -> None:
 
     def work() -> None:
         for _ in range(20):
-            with locked(folder, LONG_S):
+            with locked(folder / ".lock", LONG_S):
                 inside.append(1)
                 assert inside == [1]
                 inside.pop()
@@ -501,9 +502,9 @@ def test_lock_is_one_threads_at_a_time(folder: Path) -> None:
 
 
 def test_lock_ends_with_an_error(folder: Path) -> None:
-    with pytest.raises(ZeroDivisionError), locked(folder, NOT_LONG_S):
+    with pytest.raises(ZeroDivisionError), locked(folder / ".lock", NOT_LONG_S):
         _ = 1 / 0
-    with locked(folder, NOT_LONG_S):
+    with locked(folder / ".lock", NOT_LONG_S):
         pass
 
 
@@ -515,7 +516,7 @@ def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
         "    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", program, folder],
+        [sys.executable, "-P", "-c", program, folder / ".lock"],
         env={**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -530,12 +531,12 @@ def test_held_lock_says_where_it_is_and_what_to_do(folder: Path) -> None:
     with held_by_another_process(folder) as process:
         with (
             pytest.raises(TimeoutError, match=r"held this lock for 0\.05 s") as caught,
-            locked(folder, NOT_LONG_S),
+            locked(folder / ".lock", NOT_LONG_S),
         ):
             pytest.fail("the lock was had twice")
         assert f"fuser -v {folder / '.lock'}" in str(caught.value)
         process.communicate("")
-    with locked(folder, NOT_LONG_S):
+    with locked(folder / ".lock", NOT_LONG_S):
         pass
 
 
@@ -543,19 +544,22 @@ def test_lock_of_a_killed_process_is_free(folder: Path) -> None:
     with held_by_another_process(folder) as process:
         process.kill()
         process.wait()
-        with locked(folder, LONG_S):
+        with locked(folder / ".lock", LONG_S):
             pass
 
 
 def test_lock_of_a_missing_folder_makes_none(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError), locked(folder / "missing", NOT_LONG_S):
+    with (
+        pytest.raises(FileNotFoundError),
+        locked(folder / "missing" / ".lock", NOT_LONG_S),
+    ):
         pytest.fail("there is nothing to lock")
     assert names(folder) == []
 
 
 def test_lock_is_not_taken_through_a_link(folder: Path) -> None:
     (folder / ".lock").symlink_to(folder / "elsewhere")
-    with pytest.raises(OSError, match="lock"), locked(folder, NOT_LONG_S):
+    with pytest.raises(OSError, match="lock"), locked(folder / ".lock", NOT_LONG_S):
         pytest.fail("a link was followed")
     assert names(folder) == [".lock"]
 
@@ -572,3 +576,37 @@ def test_importing_the_store_imports_nothing_of_this() -> None:
         "import sys, latency_kv.durable; "
         "assert not {'filelock', 'anyio', 'logging', 'secrets'} & set(sys.modules)",
     )
+
+
+def test_staged_link_is_the_same_file_under_a_name_of_the_target(folder: Path) -> None:
+    source = folder / "source"
+    source.write_bytes(b"one")
+    staged = Path(stage_link(source, folder / "target"))
+    assert staged.samefile(source)
+    assert staged.name.startswith(".target.")
+    publish(str(staged), folder / "target")
+    assert (folder / "target").samefile(source)
+    assert sorted(names(folder)) == ["source", "target"]
+
+
+def test_staged_link_of_nothing_leaves_nothing(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        stage_link(folder / "missing", folder / "target")
+    assert names(folder) == []
+
+
+def test_staged_link_of_a_symbolic_link_is_that_link(folder: Path) -> None:
+    (folder / "source").symlink_to(folder / "elsewhere")
+    staged = Path(stage_link(folder / "source", folder / "target"))
+    assert staged.is_symlink()
+
+
+def test_unsynced_write_syncs_nothing(folder: Path) -> None:
+    with recorded(folder) as trace:
+        publish(
+            stage(folder / "target", b"one", synced=False),
+            folder / "target",
+            synced=False,
+        )
+    assert [call.name for call in trace.calls] == ["open", "write", "replace"]
+    assert (folder / "target").read_bytes() == b"one"

@@ -49,6 +49,7 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 _NAME = re.compile(r"checkpoint-([0-9]{20})\.lkv")
 _LAST_GENERATION = 10**20 - 1
+_LOCK_NAME = ".lock"
 
 # What says that this process or machine is at its end, and nothing about a file.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -127,7 +128,7 @@ class CheckpointDirectory:
             if progress is None
             else snapshot.to_bytes(progress=progress)
         )
-        with locked(self.path, self.lock_timeout):
+        with locked(self.path / _LOCK_NAME, self.lock_timeout):
             self._sweep()
             generation, path = self._next()
             older = self.list()
@@ -196,7 +197,7 @@ class CheckpointDirectory:
         the newest on until one is sound, which stays however old it is; where none is,
         everything stays.  One that cannot be removed is logged.
         """
-        with locked(self.path, self.lock_timeout):
+        with locked(self.path / _LOCK_NAME, self.lock_timeout):
             infos = self.list()
             older = infos[self.keep :]
             if not older:

@@ -669,7 +669,7 @@ def test_wrong_protocol_is_noticed(folder: Path, planted: str) -> None:
 def test_held_lock_stops_writes_and_no_reads(folder: Path) -> None:
     fill(CheckpointDirectory(folder), 1)
     directory = CheckpointDirectory(folder, lock_timeout=NOT_LONG_S)
-    with locked(folder, NOT_LONG_S):
+    with locked(folder / ".lock", NOT_LONG_S):
         with pytest.raises(TimeoutError, match="lock"):
             directory.write(snapshot_of(2))
         with pytest.raises(TimeoutError, match="lock"):
@@ -683,7 +683,7 @@ def test_image_is_encoded_without_the_lock(folder: Path) -> None:
     entered = []
 
     def progress(done: int, total: int) -> None:
-        with locked(folder, NOT_LONG_S):
+        with locked(folder / ".lock", NOT_LONG_S):
             entered.append((done, total))
 
     CheckpointDirectory(folder).write(snapshot_of(1), progress=progress)
