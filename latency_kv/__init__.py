@@ -1,7 +1,8 @@
 """latency_kv: an in-process key-value engine for operators that cannot wait.
 
-Start with `InMemoryStore`; `TypedStore` puts typed values on top of it.  Only the core is
-imported at once: the upper floors come when they are first asked for.
+Start with `InMemoryStore`; `TypedStore` puts typed values on top of it, and
+`FileSystemStateStore` keeps documents on disk.  Only the core is imported at once: the
+upper floors come when they are first asked for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,20 +12,26 @@ from latency_kv.core.store import InMemoryStore
 
 if TYPE_CHECKING:
     from latency_kv.checkpoints.directory import CheckpointDirectory
+    from latency_kv.documents.store import FileSystemStateStore
     from latency_kv.facets.stores import (
         ByteStateStore,
         DocumentStateStore,
         PluginStateStore,
+        StateData,
         StateStore,
     )
+    from latency_kv.plugins.state_manager import StateManager
     from latency_kv.typed.store import TypedStore
 
 __all__ = [
     "ByteStateStore",
     "CheckpointDirectory",
     "DocumentStateStore",
+    "FileSystemStateStore",
     "InMemoryStore",
     "PluginStateStore",
+    "StateData",
+    "StateManager",
     "StateSnapshot",
     "StateStore",
     "TypedStore",
@@ -35,7 +42,10 @@ _LATER = {
     "ByteStateStore": "latency_kv.facets.stores",
     "CheckpointDirectory": "latency_kv.checkpoints.directory",
     "DocumentStateStore": "latency_kv.facets.stores",
+    "FileSystemStateStore": "latency_kv.documents.store",
     "PluginStateStore": "latency_kv.facets.stores",
+    "StateData": "latency_kv.facets.stores",
+    "StateManager": "latency_kv.plugins.state_manager",
     "StateStore": "latency_kv.facets.stores",
     "TypedStore": "latency_kv.typed.store",
 }

@@ -205,6 +205,9 @@ def sweep(directory: StrPath, belongs: Callable[[str], object]) -> list[str]:
     for leftover in leftovers:
         try:
             os.unlink(leftover.path)
+        except FileNotFoundError:
+            # Somebody swept before this caller had the lock.
+            pass
         except OSError as error:
             failure = failure or error
         else:

@@ -16,10 +16,18 @@ __all__ = [
     "DurabilityError",
     "LatencyKVError",
     "LockTimeoutError",
+    "OutcomeUnknownError",
     "SnapshotCorruptError",
     "SnapshotError",
     "SnapshotVersionError",
     "StateDecodeError",
+    "StateError",
+    "StateFormatError",
+    "StateMigrationError",
+    "StateParseError",
+    "StateReadError",
+    "StateValidationError",
+    "StateWriteError",
 ]
 
 # Keys may have 65,535 bytes: a message shows as many as tell one key from another.
@@ -76,7 +84,9 @@ class LockTimeoutError(LatencyKVError, TimeoutError):
     """
 
     def __init__(self, path: str, timeout: float) -> None:
-        super().__init__(path, timeout)
+        # Not handed up: OSError would take them for a number and its text.
+        super().__init__()
+        self.args = path, timeout
         self.path = path
         self.timeout = timeout
 
@@ -130,3 +140,76 @@ class SnapshotVersionError(SnapshotError, ValueError):
             f"{where} has format version {self.version}, flags {self.flags:#x}: "
             "read it with a newer release"
         )
+
+
+class StateError(LatencyKVError):
+    """An operation on a plugin's document that failed; what did is `__cause__`.
+
+    path is the file that it is about, None where no file is.
+
+    >>> from pathlib import Path
+    >>> str(StateError("clock", "it cannot be read", Path("clock.json")))
+    "plugin 'clock': it cannot be read (clock.json)"
+    """
+
+    def __init__(self, plugin_name: str, reason: str, path: Path | None = None) -> None:
+        # Not handed up: OSError would take them for a number and its text.
+        super().__init__()
+        self.args = plugin_name, reason, path
+        self.plugin_name = plugin_name
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f" ({self.path})"
+        return f"plugin {self.plugin_name!r}: {self.reason}{where}"
+
+
+class StateReadError(StateError, OSError):
+    """A document or a backup that is not there or that the system does not let read.
+
+    errno is the system's, None where it has none.
+    """
+
+
+class StateWriteError(StateError, OSError):
+    """A document that was not written: the one before it stands.
+
+    errno is the system's, such as ENOSPC, None where it has none.
+    """
+
+
+class OutcomeUnknownError(StateError, OSError):
+    """A change that was made, and that nobody can say will last.
+
+    What was written can be read.  Making the same change again is safe.
+    """
+
+
+class StateParseError(StateError, ValueError):
+    """A file that is no document of this plugin's, or not a whole one any more.
+
+    text is what is in it, with bytes that are no UTF-8 escaped.  Nothing was changed.
+    """
+
+    def __init__(
+        self, plugin_name: str, reason: str, path: Path | None = None, text: str = ""
+    ) -> None:
+        super().__init__(plugin_name, reason, path)
+        self.args = plugin_name, reason, path, text
+        self.text = text
+
+
+class StateFormatError(StateParseError):
+    """A document in a format that this release does not know.
+
+    It is not damaged: nothing overwrites it, sets it aside or goes around it.
+    """
+
+
+class StateValidationError(StateError, ValueError):
+    """A validator that raised instead of answering."""
+
+
+class StateMigrationError(StateError, RuntimeError):
+    """A migration that is missing or failed; the document is as it was."""

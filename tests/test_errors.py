@@ -11,10 +11,18 @@ from latency_kv.errors import (
     DurabilityError,
     LatencyKVError,
     LockTimeoutError,
+    OutcomeUnknownError,
     SnapshotCorruptError,
     SnapshotError,
     SnapshotVersionError,
     StateDecodeError,
+    StateError,
+    StateFormatError,
+    StateMigrationError,
+    StateParseError,
+    StateReadError,
+    StateValidationError,
+    StateWriteError,
 )
 
 
@@ -58,6 +66,14 @@ def test_state_decode_error_survives_pickling() -> None:
         (SnapshotVersionError(7, 2, Path("a.lkv")), ValueError, "version 7, flags 0x2"),
         (DurabilityError(Path("a.lkv")), OSError, "a.lkv: the file is in place"),
         (LockTimeoutError("d/.lock", 1.5), TimeoutError, "d/.lock: another writer"),
+        (StateError("clock", "it is gone"), Exception, "plugin 'clock': it is gone"),
+        (StateReadError("clock", "no", Path("a")), OSError, "plugin 'clock': no (a)"),
+        (StateWriteError("clock", "no", Path("a")), OSError, "plugin 'clock': no (a)"),
+        (OutcomeUnknownError("clock", "perhaps"), OSError, "'clock': perhaps"),
+        (StateParseError("clock", "no", Path("a"), "{"), ValueError, "no (a)"),
+        (StateFormatError("clock", "later"), StateParseError, "later"),
+        (StateValidationError("clock", "no"), ValueError, "'clock': no"),
+        (StateMigrationError("clock", "no"), RuntimeError, "'clock': no"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -77,3 +93,13 @@ def test_error_says_where_and_survives_pickling(
 def test_unsound_images_are_caught_by_one_name() -> None:
     assert issubclass(SnapshotCorruptError, SnapshotError)
     assert issubclass(SnapshotVersionError, SnapshotError)
+
+
+def test_errors_of_files_have_no_number_that_is_not_the_systems() -> None:
+    """What OSError would make of two arguments or more."""
+    for error in (
+        LockTimeoutError("d/.lock", 1.5),
+        StateReadError("clock", "no", Path("a")),
+        OutcomeUnknownError("clock", "perhaps", Path("a")),
+    ):
+        assert (error.errno, error.strerror, error.filename) == (None, None, None)

@@ -44,6 +44,7 @@ __all__ = [
     "StateData",
     "StateMetadata",
     "StateStore",
+    "UpdatableDocumentStateStore",
     "Validator",
 ]
 
@@ -239,6 +240,50 @@ class DocumentStateStore(Protocol):
 
     async def list_backups(self, plugin_name: str, /) -> list[str]:
         """Name the backups, the newest first: the n-th is `restore`'s index n."""
+        ...
+
+
+@runtime_checkable
+class UpdatableDocumentStateStore(DocumentStateStore, Protocol):
+    """A DocumentStateStore that reads and changes in one operation; async."""
+
+    async def load(
+        self, plugin_name: str, /, *, recover: bool = False
+    ) -> StateData[Any] | None:
+        """Return the document, or None where there is none.
+
+        With recover a damaged one is set aside, and the newest good backup takes its
+        place.
+        """
+        ...
+
+    async def update(
+        self,
+        plugin_name: str,
+        f: Callable[[Any], Any],
+        /,
+        version: int | None = None,
+    ) -> Any:
+        """Store `f(data)`, or what it awaits to, and return it; None if there is none.
+
+        No other operation comes between.  If f raises, nothing has changed.
+        """
+        ...
+
+    async def save_later(
+        self,
+        plugin_name: str,
+        data: Any,
+        /,
+        version: int | None = None,
+        *,
+        delay: float = 0.5,
+        max_delay: float = 5.0,
+    ) -> None:
+        """Save when nobody has called this for `delay` seconds, and return at once.
+
+        But not later than max_delay seconds after the first call that waits.
+        """
         ...
 
 
