@@ -1,4 +1,4 @@
-"""What every test shares: the seed, the tier, and the profiles of hypothesis.
+"""What every test shares: the seed, the tier, a folder, and hypothesis' profiles.
 
 The tier is small unless LATENCY_KV_CHECK=1, which `make check` sets. A test that plays
 at random asks for `seed`, which prints the command that repeats the run; pytest shows
@@ -7,9 +7,14 @@ it when the test fails. Start at `seed`.
 
 import os
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from kills import quick_folder
+from power import FULL_CUTS, SMALL_CUTS, what_is_missing
 
 FULL = os.environ.get("LATENCY_KV_CHECK") == "1"
 
@@ -42,3 +47,18 @@ def seed(request: pytest.FixtureRequest) -> int:
     command = f"{tier}LATENCY_KV_SEED={chosen} python -m pytest"
     print(f"repeat with: {command} '{request.node.nodeid}'")
     return chosen
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder, where no test waits for a disk."""
+    with quick_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def cuts(full: bool) -> int:
+    """How often to cut the power; a skip, with its reason, where that cannot be."""
+    if reason := what_is_missing():
+        pytest.skip(f"no power to cut: {reason}")
+    return FULL_CUTS if full else SMALL_CUTS

@@ -2,9 +2,12 @@
 
     recorded      the calls of os below a folder; `before` and `after` may raise
     Fault         such a hook, which fails one call of them, or all from one on
+    failing_on    such a hook, which fails what is asked of one file
     size_limit    a disk that is full after so many bytes of a file
     crash_states  every state of the folder that a crash of what was recorded may leave
+    kill_states   those of them that the end of a process alone leaves
     lay_out       such a state as files, for what is tested to read
+    WRONG         protocols that anyone's checks have to notice
 
 The crash is stricter than any file system's. Without a sync a file's bytes may be as
 before, or only some of them, or zeroes; of what happened to a folder's names since its
@@ -13,9 +16,12 @@ last sync, any part may be there and any part not. Only a rename is whole.
 Knows no file's content and nothing of the package. Start at `recorded`.
 """
 
+import errno
+import fcntl
 import os
 import resource
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,25 +29,25 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+# What a system may answer to any call.
+CODES = [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR]
+
 # What the model of a crash understands, and what it may ignore.
 CHANGES = {"open", "write", "fsync", "replace", "rename", "link", "unlink", "remove"}
 CHANGES |= {"mkdir", "rmdir"}
 LOOKS = {"close", "read", "stat", "lstat", "fstat", "scandir", "listdir", "fchmod"}
+LOOKS |= {"flock"}
 
 # What it would have to learn first.
-UNKNOWN = {
-    "truncate",
-    "ftruncate",
-    "pwrite",
-    "writev",
-    "pwritev",
-    "symlink",
-    "sendfile",
-}
+UNKNOWN = {"truncate", "ftruncate", "pwrite", "writev", "pwritev", "symlink"}
+UNKNOWN |= {"sendfile", "copy_file_range", "posix_fallocate", "fdatasync"}
 
 # The first argument of these is a descriptor.
-BY_DESCRIPTOR = {"write", "fsync", "close", "read", "fstat", "fchmod", "ftruncate"}
-BY_DESCRIPTOR |= {"pwrite", "writev", "pwritev", "sendfile"}
+BY_DESCRIPTOR = {"write", "fsync", "close", "read", "fstat", "fchmod", "flock"}
+BY_DESCRIPTOR |= {"ftruncate", "pwrite", "writev", "pwritev", "sendfile"}
+BY_DESCRIPTOR |= {"copy_file_range", "posix_fallocate", "fdatasync"}
+
+_KNOWN = sorted(CHANGES | LOOKS | UNKNOWN)
 
 # Each unsynced name doubles the states: more than these are a mistake in a test.
 MOST_PENDING = 14
@@ -74,6 +80,8 @@ class Trace:
     files: dict[str, bytes]
     folders: frozenset[str]
     calls: list[Call] = field(default_factory=list)
+    # Names of one file have one number.
+    inodes: dict[str, int] = field(default_factory=dict)
 
     def acknowledge(self) -> None:
         """Mark that somebody was told that what was written is durable."""
@@ -88,6 +96,29 @@ class Trace:
         others = [call for call in self.calls if not is_moved(call)]
         last = max(n for n, call in enumerate(others) if call.name == after)
         return replace(self, calls=[*others[: last + 1], *moved, *others[last + 1 :]])
+
+    def changed(self, of: Callable[[Call], list[Call]]) -> "Trace":
+        """Put in each call's place the calls that are made of it."""
+        return replace(self, calls=[new for call in self.calls for new in of(call)])
+
+
+def is_file_sync(call: Call) -> bool:
+    return call.name == "fsync" and call.path != "."
+
+
+def is_folder_sync(call: Call) -> bool:
+    return call.name == "fsync" and call.path == "."
+
+
+WRONG: dict[str, Callable[[Trace], Trace]] = {
+    "no sync of the file": lambda trace: trace.without(is_file_sync),
+    "no sync of the folder": lambda trace: trace.without(is_folder_sync),
+    "rename before the sync": lambda trace: trace.moved(is_file_sync, after="replace"),
+    "told before the sync": lambda trace: trace.moved(
+        lambda call: call.name == "acknowledge", after="replace"
+    ),
+}
+"""Wrong protocols, whatever it is that is staged, renamed and acknowledged."""
 
 
 class Fault:
@@ -110,6 +141,17 @@ class Fault:
             raise self.error
 
 
+def failing_on(path: Path, name: str, code: int) -> Hook:
+    """A hook that fails each such call of this file, right in the recorded folder."""
+
+    def fail(number: int, call: Call) -> None:
+        if (call.path, call.name) == (path.name, name):
+            has_path = call.opened < 0 or name == "open"
+            raise OSError(code, os.strerror(code), str(path) if has_path else None)
+
+    return fail
+
+
 @contextmanager
 def size_limit(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond so many bytes: EFBIG, not ENOSPC."""
@@ -119,6 +161,11 @@ def size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def open_descriptors() -> int:
+    """How many this process has; 0 where the system does not tell."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -145,16 +192,19 @@ def recorded(
     What they do themselves is not recorded. No write takes more than piece_size bytes.
     """
     folders = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_dir()}
-    trace = Trace(contents(root), frozenset({".", *folders}))
+    files = contents(root)
+    inodes = {name: (root / name).stat().st_ino for name in files}
+    trace = Trace(files, frozenset({".", *folders}), inodes=inodes)
     recorder = _Recorder(root, trace, before, after, piece_size)
-    real = {name: getattr(os, name) for name in CHANGES | LOOKS | UNKNOWN}
-    for name, function in real.items():
-        setattr(os, name, recorder.wrapped(name, function))
+    places = [(fcntl if name == "flock" else os, name) for name in _KNOWN]
+    real = [(place, name, getattr(place, name)) for place, name in places]
+    for place, name, function in real:
+        setattr(place, name, recorder.wrapped(name, function))
     try:
         yield trace
     finally:
-        for name, function in real.items():
-            setattr(os, name, function)
+        for place, name, function in real:
+            setattr(place, name, function)
 
 
 class _Recorder:
@@ -184,6 +234,9 @@ class _Recorder:
         def wrapper(*arguments: Any, **options: Any) -> Any:
             if self.in_hook or threading.get_ident() != self.thread:
                 return real(*arguments, **options)
+            # Giving a lock up is not refused: it would be given up at the end anyway.
+            if name == "flock" and arguments[1] & fcntl.LOCK_UN:
+                return real(*arguments, **options)
             call = self.call_of(name, arguments, options)
             if call is None:
                 return real(*arguments, **options)
@@ -209,6 +262,8 @@ class _Recorder:
                 self.open_count += 1
             elif name == "close":
                 del self.opened[arguments[0]]
+            elif name == "write":
+                call = replace(call, data=call.data[:result])
             if name in CHANGES:
                 self.trace.calls.append(call)
             try:
@@ -271,29 +326,33 @@ class _Recorder:
 
 
 class State(NamedTuple):
-    """What a crash left, how many acknowledgements there were, and after which call."""
+    """What a crash left, how many acknowledgements there were, and after which call.
+
+    twins are names of one file, where it has several.
+    """
 
     files: dict[str, bytes]
     folders: frozenset[str]
+    twins: frozenset[frozenset[str]]
     acknowledged: int
     last_call: Call | None
 
 
 def crash_states(trace: Trace) -> Iterator[State]:
     """Every state that a crash before, between or after the calls may leave, once."""
-    disk = _Disk(trace)
     seen = set()
-    acknowledged = 0
-    for call in [None, *trace.calls]:
-        if call is not None and call.name == "acknowledge":
-            acknowledged += 1
-        elif call is not None:
-            disk.apply(call)
-        for files, folders in disk.survivors():
-            key = frozenset(files.items()), folders, acknowledged
+    for disk, acknowledged, call in _steps(trace):
+        for files, folders, twins in disk.survivors():
+            key = frozenset(files.items()), folders, twins, acknowledged
             if key not in seen:
                 seen.add(key)
-                yield State(files, folders, acknowledged, call)
+                yield State(files, folders, twins, acknowledged, call)
+
+
+def kill_states(trace: Trace) -> Iterator[State]:
+    """The state before and after each call: all that was asked for has happened."""
+    for disk, acknowledged, call in _steps(trace):
+        yield State(*disk.visible(), acknowledged, call)
 
 
 def lay_out(state: State, folder: Path) -> None:
@@ -302,6 +361,23 @@ def lay_out(state: State, folder: Path) -> None:
         (folder / inner).mkdir(exist_ok=True)
     for name, data in state.files.items():
         (folder / name).write_bytes(data)
+    for twins in state.twins:
+        first, *others = sorted(twins)
+        for other in others:
+            (folder / other).unlink()
+            (folder / other).hardlink_to(folder / first)
+
+
+def _steps(trace: Trace) -> Iterator[tuple["_Disk", int, Call | None]]:
+    """The disk before the first call and after each, with the acknowledgements."""
+    disk = _Disk(trace)
+    acknowledged = 0
+    for call in [None, *trace.calls]:
+        if call is not None and call.name == "acknowledge":
+            acknowledged += 1
+        elif call is not None:
+            disk.apply(call)
+        yield disk, acknowledged, call
 
 
 class _File:
@@ -339,11 +415,16 @@ class _Change(NamedTuple):
     file: _File
 
 
+_Folder: TypeAlias = tuple[dict[str, bytes], frozenset[str], frozenset[frozenset[str]]]
+"""Files, folders, and which names are of one file."""
+
+
 class _Disk:
     """The names and files of a folder: as a process sees them, and as a disk has them."""
 
     def __init__(self, trace: Trace) -> None:
-        self.names = {name: _File(data) for name, data in trace.files.items()}
+        files = {inode: _File(trace.files[n]) for n, inode in trace.inodes.items()}
+        self.names = {name: files[inode] for name, inode in trace.inodes.items()}
         self.names |= {name: _File(b"", is_folder=True) for name in trace.folders}
         self.synced = dict(self.names)
         self.pending: list[_Change] = []
@@ -371,7 +452,9 @@ class _Disk:
                 else:
                     file.synced = file.data
             case "replace" | "rename":
-                self.change(call.path, call.target, self.names[call.path])
+                # Two names of one file stay both, says POSIX.
+                if self.names[call.path] is not self.names.get(call.target):
+                    self.change(call.path, call.target, self.names[call.path])
             case "link":
                 self.change(None, call.target, self.names[call.path])
             case "unlink" | "remove" | "rmdir":
@@ -395,28 +478,30 @@ class _Disk:
                 _make(change, self.synced)
         self.pending = [change for change in self.pending if change.folder != path]
 
-    def survivors(self) -> Iterator[tuple[dict[str, bytes], frozenset[str]]]:
-        """The files and folders that a crash now may leave."""
+    def visible(self) -> _Folder:
+        """What a process sees."""
+        files, folders = _split(self.names)
+        return (
+            {name: file.data for name, file in files.items()},
+            folders,
+            _twins(files),
+        )
+
+    def survivors(self) -> Iterator[_Folder]:
+        """What a crash now may leave."""
         for is_made in product([False, True], repeat=len(self.pending)):
             names = dict(self.synced)
             for change, made in zip(self.pending, is_made, strict=True):
                 if made:
                     _make(change, names)
-            folders = {name for name, file in names.items() if file.is_folder}
-            lost = {name for name in names if not _parents(name) <= folders}
-            files = {
-                name: file
-                for name, file in names.items()
-                if not file.is_folder and name not in lost
-            }
+            files, folders = _split(names)
+            twins = _twins(files)
             # Two names of one file have the same bytes.
             unique = list({id(file): file for file in files.values()}.values())
             for chosen in product(*[file.survivors() for file in unique]):
                 bytes_of = {id(f): data for f, data in zip(unique, chosen, strict=True)}
-                yield (
-                    {name: bytes_of[id(file)] for name, file in files.items()},
-                    frozenset(folders - lost),
-                )
+                files_left = {name: bytes_of[id(f)] for name, f in files.items()}
+                yield files_left, folders, twins
 
 
 def _make(change: _Change, names: dict[str, _File]) -> None:
@@ -424,6 +509,25 @@ def _make(change: _Change, names: dict[str, _File]) -> None:
         names.pop(change.removed, None)
     if change.added is not None:
         names[change.added] = change.file
+
+
+def _split(names: dict[str, _File]) -> tuple[dict[str, _File], frozenset[str]]:
+    """The files and the folders; nothing of what is in a folder that is not there."""
+    folders = {name for name, file in names.items() if file.is_folder}
+    lost = {name for name in names if not _parents(name) <= folders}
+    files = {
+        name: file
+        for name, file in names.items()
+        if not file.is_folder and name not in lost
+    }
+    return files, frozenset(folders - lost)
+
+
+def _twins(files: dict[str, _File]) -> frozenset[frozenset[str]]:
+    names_of = defaultdict(set)
+    for name, file in files.items():
+        names_of[id(file)].add(name)
+    return frozenset(frozenset(names) for names in names_of.values() if len(names) > 1)
 
 
 def _parents(name: str) -> set[str]:

@@ -53,9 +53,13 @@ class Child:
             _live(write, its_pipe)
         os.close(its_pipe)
 
-    def kill(self) -> list[int]:
-        """End it, unless it ended, and return what it acknowledged."""
+    def end(self) -> None:
+        """Begin to end it, unless it ended."""
         os.kill(self.process, signal.SIGKILL)
+
+    def kill(self) -> list[int]:
+        """End it, and return what it acknowledged."""
+        self.end()
         _, status = os.waitpid(self.process, 0)
         with open(self.pipe, "rb") as pipe:
             numbers = pipe.read()
@@ -70,6 +74,8 @@ def kill_often(
     check: Callable[[list[list[int]]], None],
     kills: int,
     seed: int,
+    *,
+    longest_life_s: float = LONGEST_LIFE_S,
 ) -> int:
     """Fork all writers and kill them, `kills` times; how much was acknowledged.
 
@@ -82,7 +88,9 @@ def kill_often(
     count = 0
     for number in range(kills):
         children = [Child(write) for write in writers]
-        time.sleep(random.uniform(0, LONGEST_LIFE_S))
+        time.sleep(random.uniform(0, longest_life_s))
+        for child in children:
+            child.end()
         acknowledged = [child.kill() for child in children]
         count += sum(map(len, acknowledged))
         try:

@@ -2,29 +2,41 @@
 
 An image file with ext4 is mounted by loop; FS_IOC_SHUTDOWN stops it as a power cut
 does, with nothing more written, and mounting it again replays its journal. Needs root
-and loop devices. Start at `PowerDisk`.
+and loop devices. Start at `PowerDisk`; `tiny_disk` is one that fills up instead.
 """
 
 import contextlib
 import fcntl
+import functools
 import os
+import resource
 import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from kills import Acknowledge, Child, quick_folder
 
+# How often the power is cut in a test.
+SMALL_CUTS, FULL_CUTS = 30, 5_000
+
+# More than enough to lose something where nothing is synced.
+CARELESS_CUTS = 20
+
 IMAGE_SIZE = 32 << 20
+PAGE_SIZE = resource.getpagesize()
 
 # include/uapi/linux/fs.h: nothing that is in memory only reaches the disk, the journal
 # neither.
 FS_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = struct.pack("I", 2)
+
+MOUNTS = ("data=ordered", "data=writeback")
 
 # How long a writer lives: a write takes about a millisecond here.
 LONGEST_LIFE_S = 0.02
@@ -93,6 +105,19 @@ class PowerDisk:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def tiny_disk(page_count: int, file_count: int) -> Iterator[Path]:
+    """A file system in memory with room for so many pages, and files and folders."""
+    with quick_folder() as folder:
+        options = f"size={page_count * PAGE_SIZE},nr_inodes={file_count + 1}"
+        _run("mount", "-t", "tmpfs", "-o", options, "tiny", str(folder))
+        try:
+            yield folder
+        finally:
+            _run("umount", "--lazy", str(folder))
+
+
+@functools.cache
 def what_is_missing() -> str:
     """Why there can be no PowerDisk here; empty if there can."""
     missing = [t for t in ("mkfs.ext4", "mount", "umount") if not shutil.which(t)]
@@ -105,6 +130,19 @@ def what_is_missing() -> str:
             disk.cut()
     except (AssertionError, OSError) as error:
         return f"no loop mounts here: {error}"
+    return ""
+
+
+@functools.cache
+def what_a_tiny_disk_misses() -> str:
+    """Why there can be no tiny_disk here; empty if there can."""
+    if os.geteuid() != 0:
+        return "not root"
+    try:
+        with tiny_disk(page_count=1, file_count=1):
+            pass
+    except (AssertionError, OSError) as error:
+        return f"no mounts here: {error}"
     return ""
 
 
@@ -136,6 +174,66 @@ def cut_often(
             print(f"after cut {number}, acknowledged {acknowledged}")
             raise
     return count
+
+
+class Checked(Protocol):
+    """A folder that a writer writes to, and what was acknowledged there."""
+
+    def check(self, acknowledged: list[list[int]], /) -> object:
+        """Raise AssertionError if what is there is not what was acknowledged."""
+
+    def check_next_write(self) -> object:
+        """Write once more, and check again."""
+
+
+def cut_on_each_mount(
+    cuts: int,
+    seed: int,
+    write: Callable[[Path, Acknowledge], None],
+    checked: Callable[[Path], Checked],
+) -> None:
+    """Cut the power of writers to a folder, half of them with each way of mounting."""
+    for mount in MOUNTS:
+        with PowerDisk(mount) as disk:
+            folder = disk.folder / "state"
+            all_lives = checked(folder)
+            written = cut_often(
+                disk,
+                functools.partial(write, folder),
+                functools.partial(_check_one, all_lives),
+                cuts // len(MOUNTS),
+                seed,
+            )
+            assert written, "every cut came before anything was acknowledged"
+            all_lives.check_next_write()
+            print(f"{mount}: {written} writes acknowledged")
+
+
+def _check_one(checked: Checked, acknowledged: list[int]) -> None:
+    checked.check([acknowledged])
+
+
+def cut_and_lose(
+    cuts: int,
+    seed: int,
+    write: Callable[[Path, Acknowledge], None],
+    check: Callable[[Path, list[int]], None],
+) -> None:
+    """Cut the power of writers that do it wrong: it has to be noticed."""
+    losses = 0
+
+    def count(acknowledged: list[int]) -> None:
+        nonlocal losses
+        try:
+            check(folder, acknowledged)
+        except (AssertionError, ValueError):
+            losses += 1
+
+    with PowerDisk() as disk:
+        folder = disk.folder / "state"
+        cut_often(disk, functools.partial(write, folder), count, cuts, seed)
+    print(f"{losses} of {cuts} cuts lost what was acknowledged")
+    assert losses, "no cut lost anything: these cuts prove nothing"
 
 
 def _run(*command: str) -> None:

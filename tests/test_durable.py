@@ -21,9 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from faults import Call, Fault, State, Trace, crash_states, recorded, size_limit
+from faults import (
+    CODES,
+    WRONG,
+    Call,
+    Fault,
+    State,
+    Trace,
+    crash_states,
+    is_folder_sync,
+    open_descriptors,
+    recorded,
+    size_limit,
+)
 from fresh import PACKAGE_PARENT, run_fresh
-from kills import quick_folder
 from latency_kv import durable
 from latency_kv.durable import (
     discard,
@@ -43,8 +54,6 @@ if TYPE_CHECKING:
 
 OLD, NEW, OTHER = b"the old bytes", b"the new ones, and more of them", b"others'"
 
-# What a system may answer to any call.
-CODES = [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR]
 by_code = pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
 
 WRITE = ["open", "write", "fsync", "close", "replace"]
@@ -52,12 +61,6 @@ SYNC = ["open", "fsync", "close"]
 
 # A lock that is not free is not waited for in these tests, one that is has to be had.
 NOT_LONG_S, LONG_S = 0.05, 60
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with quick_folder() as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -73,10 +76,6 @@ def names(folder: Path) -> list[str]:
 
 def any_target(name: str) -> bool:
     return True
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
 def test_write_replaces_the_file(path: Path) -> None:
@@ -226,14 +225,6 @@ def test_full_disk_leaves_the_old_file(path: Path) -> None:
     assert path.read_bytes() == NEW
 
 
-def is_file_sync(call: Call) -> bool:
-    return call.name == "fsync" and call.path != "."
-
-
-def is_folder_sync(call: Call) -> bool:
-    return call.name == "fsync" and call.path == "."
-
-
 def written_in_place(trace: Trace) -> Trace:
     calls = [
         replace(call, path="state", flags=os.O_CREAT | os.O_TRUNC)
@@ -245,16 +236,9 @@ def written_in_place(trace: Trace) -> Trace:
     return replace(trace, calls=calls)
 
 
-def acknowledged_first(trace: Trace) -> Trace:
-    return trace.moved(lambda call: call.name == "acknowledge", after="replace")
-
-
 PLANTED: dict[str, Callable[[Trace], Trace]] = {
-    "no sync of the file": lambda trace: trace.without(is_file_sync),
-    "no sync of the folder": lambda trace: trace.without(is_folder_sync),
-    "rename before the sync": lambda trace: trace.moved(is_file_sync, after="replace"),
+    **WRONG,
     "no temporary file": written_in_place,
-    "told too early": acknowledged_first,
 }
 
 

@@ -5,6 +5,7 @@ Each runs in a fresh interpreter: test_kills.py and test_power.py call them. Sta
 """
 
 import functools
+import itertools
 import os
 import time
 from pathlib import Path
@@ -15,15 +16,13 @@ import filelock  # noqa: F401
 
 from kills import Acknowledge, kill_often, quick_folder
 from latency_kv import CheckpointDirectory, InMemoryStore, StateSnapshot
-from power import PowerDisk, cut_often
+from power import cut_and_lose, cut_on_each_mount
 
 # Retention at work, and the fewest files that show it.
 KEEP = 2
 
 # From one page to what takes a while to write.
 LARGEST_VALUE = 200_000
-
-MOUNTS = ("data=ordered", "data=writeback")
 
 
 def snapshot_of(number: int, random: Random) -> StateSnapshot:
@@ -66,10 +65,10 @@ class Checked:
         self.acknowledged = 0
         self.unpruned = 0
 
-    def check(self, acknowledged: list[int]) -> None:
+    def check(self, acknowledged: list[list[int]]) -> None:
         """What is acknowledged is there, and all that is there is whole."""
-        assert acknowledged == sorted(acknowledged)
-        self.acknowledged = max([self.acknowledged, *acknowledged])
+        assert all(some == sorted(some) for some in acknowledged)
+        self.acknowledged = max(self.acknowledged, *itertools.chain(*acknowledged), 0)
         directory = CheckpointDirectory(self.folder, KEEP)
         # A mapped file would keep a failed test's disk from being unmounted.
         newest = directory.latest(mmap=False)
@@ -84,8 +83,7 @@ class Checked:
 
     def check_all(self, acknowledged: list[list[int]]) -> None:
         """After a kill, which loses nothing of the system's, there is little too much."""
-        for numbers in acknowledged:
-            self.check(numbers)
+        self.check(acknowledged)
         # Each kill may come between a write and its pruning.
         self.unpruned = len(acknowledged) + (0 if any(acknowledged) else self.unpruned)
         generations = CheckpointDirectory(self.folder).list()
@@ -117,33 +115,14 @@ def kill_checkpoints(kills: str, writers: str, seed: str) -> None:
 
 
 def cut_checkpoints(cuts: str, seed: str) -> None:
-    """Cut the power of writers, half of them with each way of mounting."""
-    for mount in MOUNTS:
-        with PowerDisk(mount) as disk:
-            folder = disk.folder / "checkpoints"
-            checked = Checked(folder)
-            write = functools.partial(write_until_cut, folder)
-            each = int(cuts) // len(MOUNTS)
-            written = cut_often(disk, write, checked.check, each, int(seed))
-            assert written, "every cut came before anything was acknowledged"
-            checked.check_next_write()
-            print(f"{mount}: {written} checkpoints acknowledged")
+    """Cut the power of writers."""
+    cut_on_each_mount(int(cuts), int(seed), write_until_cut, Checked)
 
 
 def cut_unsynced_checkpoints(cuts: str, seed: str) -> None:
-    """Cut the power of writers that never sync: it has to be noticed."""
-    losses = 0
+    """Cut the power of writers that never sync."""
 
-    def check(acknowledged: list[int]) -> None:
-        nonlocal losses
-        try:
-            Checked(folder).check(acknowledged)
-        except AssertionError:
-            losses += 1
+    def check(folder: Path, acknowledged: list[int]) -> None:
+        Checked(folder).check([acknowledged])
 
-    with PowerDisk() as disk:
-        folder = disk.folder / "checkpoints"
-        write = functools.partial(write_unsynced, folder)
-        cut_often(disk, write, check, int(cuts), int(seed))
-    print(f"{losses} of {cuts} cuts lost what was acknowledged")
-    assert losses, "no cut lost anything: these cuts prove nothing"
+    cut_and_lose(int(cuts), int(seed), write_unsynced, check)
