@@ -3,7 +3,8 @@
 # a network for pip.
 #
 #   make run        the flights operator over a year of flights, compiled and in plain Python,
-#                   then killed five times while it checkpoints, and recovered
+#                   then killed five times while it checkpoints, and recovered; a plugin
+#                   host whose documents are migrated, damaged, recovered and restored
 #   make test       every test, with small counts
 #   make check      the same with full counts: tens of minutes
 #   make sanitize   the engine's tests under ASan, UBSan and TSan
@@ -36,6 +37,9 @@ run: $(ENVS)/examples/flights
 	rm -rf build/state
 	cd build/examples && $(ENVS)/examples/bin/python -m flights --python \
 		--state $(CURDIR)/build/state --picture $(CURDIR)/build/flights.png
+	rm -rf build/plugin_host
+	cd examples && $(ENVS)/examples/bin/python -B -m plugin_host \
+		--state $(CURDIR)/build/plugin_host
 
 test: $(ENVS)/test/flights
 	$(ENVS)/test/bin/python -P -m pytest
