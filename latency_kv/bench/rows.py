@@ -7,7 +7,7 @@ may be.  A row without either is there for context.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from latency_kv.bench import finds, footprint, images, pauses, points, scans
+from latency_kv.bench import documents, finds, footprint, images, pauses, points, scans
 from latency_kv.bench.figures import (
     MICROSECOND,
     MILLISECOND,
@@ -192,6 +192,42 @@ ROWS = (
         "restore from an image, ordered=True",
         images.restore_indexed,
         (Case(_M, "pickle.loads"),),
+    ),
+    Row(
+        "save",
+        "save a document of 10 members, no backups",
+        documents.save,
+        (Case(10, "write, fsync, rename, fsync by hand", goal=1.5),),
+    ),
+    Row(
+        "save-backups",
+        "save a document of 10 members, 3 backups",
+        documents.save_with_backups,
+        (Case(10, "the same system calls by hand", goal=1.5),),
+    ),
+    Row(
+        "backups",
+        "save a document of 10 members, 3 backups",
+        documents.backups,
+        (Case(10, "without backups"),),
+    ),
+    Row(
+        "events",
+        "save without syncs, a listener to all events",
+        documents.events,
+        (Case(10, "without a listener"),),
+    ),
+    Row(
+        "load",
+        "load a document of 10 members",
+        documents.load,
+        (Case(10, "read and json.loads by hand"),),
+    ),
+    Row(
+        "save-plugins",
+        "save 1,000 plugins' documents at once, each",
+        documents.side_by_side,
+        (Case(_K, "one after another"),),
     ),
     Row(
         "import",
