@@ -13,6 +13,7 @@ from importlib import import_module
 # Modules of latency_kv.cli, each with an `app`, and what --help says of them.
 _APPS = {
     "snapshot": "look into a snapshot's file: info, verify, get, scan, diff",
+    "state": "look after plugins' documents: list, show, restore, ...",
 }
 
 # What the apps are made of, beyond the package.

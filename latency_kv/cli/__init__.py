@@ -4,8 +4,14 @@
     source       a snapshot from a file or a folder of checkpoints, or what is wrong
     survey       all entries in a few figures
     comparison   two snapshots, side by side
+
+    state        the verbs for a folder of documents: start there, or at
+    state_...    changes: those that write; files: what is there; the rest: its looks
+    difference   two JSON values, place by place
+    imported     a function of the user's, by its name
+
     screen       lines, colours and bars, for a terminal or a pipe
-    notation     bytes of strangers as text, and back
+    notation     bytes of strangers as text, and back; json_text: values likewise
 
 A sub-command is a module of this room with an `app`, and a line in `__main__`'s table.
 Needs typer and rich, the extra `cli`; nothing below this floor does.

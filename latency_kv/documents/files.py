@@ -33,7 +33,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -72,7 +72,7 @@ from latency_kv.errors import (
 )
 from latency_kv.facets.stores import StateData, StateMetadata
 
-__all__ = ["Cleared", "DocumentFiles", "Recovered", "Written"]
+__all__ = ["Cleared", "DocumentFiles", "Recovered", "Written", "contents"]
 
 _LOCKS = ".locks"
 
@@ -84,6 +84,8 @@ _READ = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _PIECE_SIZE = 1 << 20
 
@@ -200,7 +202,7 @@ class DocumentFiles:
         """Return the document, checked; None where there is none.  Needs no lock."""
         path = self._path(plugin_name)
         with _wrapped(StateReadError, plugin_name, "it cannot be read", path):
-            found = _contents(path)
+            found = contents(path)
             return None if found is None else decode(found[0], plugin_name, Path(path))
 
     def path(self, plugin_name: str) -> Path:
@@ -282,7 +284,7 @@ class DocumentFiles:
             raise StateReadError(plugin_name, f"there is no backup {index}; {number}")
         chosen = paths[index - 1]
         with _wrapped(StateReadError, plugin_name, "it cannot be read", chosen):
-            found = _contents(chosen)
+            found = contents(chosen)
             if found is None:
                 raise FileNotFoundError(errno.ENOENT, "it has vanished", str(chosen))
             raw = found[0]
@@ -327,7 +329,7 @@ class DocumentFiles:
     def _current(self, plugin_name: str) -> _Current | None:
         """The document that a change will replace; raises what must not be replaced."""
         path = self._path(plugin_name)
-        found = _contents(path)
+        found = contents(path)
         if found is None:
             return None
         raw, status = found
@@ -358,7 +360,7 @@ class DocumentFiles:
     def _good_backup(self, plugin_name: str) -> _Backup | None:
         for path in self._listed(stem_of(plugin_name)):
             try:
-                found = _contents(path)
+                found = contents(path)
                 if found is not None:
                     state = decode(found[0], plugin_name, path)
                     return _Backup(path, found[0], state)
@@ -405,11 +407,14 @@ class DocumentFiles:
         return Written(state, len(raw), _path_of(backup), _path_of(corrupt))
 
     def _stage_old(self, path: str, target: str, old: _Current) -> str:
-        """Stage the document for another name: the same file, or where that fails a copy."""
-        try:
-            return stage_link(path, target)
-        except OSError:
-            return stage(target, old.raw, synced=self.durable)
+        """Stage the document for another name: the same file, or a copy.
+
+        A copy where the system refuses links, and where the file is not private.
+        """
+        if not stat.S_IMODE(old.status.st_mode) & _OTHERS:
+            with suppress(OSError):
+                return stage_link(path, target)
+        return stage(target, old.raw, synced=self.durable)
 
     def _rotate(self, stem: str, *, step_by_step: bool = False) -> list[str]:
         """Make backup 1 free, and lose none; return what is to be removed at the end.
@@ -490,6 +495,36 @@ class _Backup(NamedTuple):
     state: StateData[Any]
 
 
+def contents(path: str | Path) -> tuple[bytes, os.stat_result] | None:
+    """Return the bytes of a regular file, and its status; None where there is none.
+
+    At most one byte more than a document may have.  Raises OSError for what is no
+    regular file, and for a symbolic link.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(
+                errno.ELOOP, "it is a symbolic link, and none is followed", path
+            ) from None
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        pieces = []
+        size = 0
+        while size <= MAX_SIZE and (piece := os.read(descriptor, _PIECE_SIZE)):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)[: MAX_SIZE + 1], status
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def _wrapped(
     kind: type[StateReadError | StateWriteError],
@@ -525,32 +560,6 @@ def _status(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except FileNotFoundError:
         return None
-
-
-def _contents(path: str | Path) -> tuple[bytes, os.stat_result] | None:
-    """The bytes of a regular file, one more than a document may have at most."""
-    try:
-        descriptor = os.open(path, _READ)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(
-                errno.ELOOP, "it is a symbolic link, and none is followed", path
-            ) from None
-        raise
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
-        pieces = []
-        size = 0
-        while size <= MAX_SIZE and (piece := os.read(descriptor, _PIECE_SIZE)):
-            pieces.append(piece)
-            size += len(piece)
-        return b"".join(pieces)[: MAX_SIZE + 1], status
-    finally:
-        os.close(descriptor)
 
 
 def _move(staged: str, path: str) -> None:

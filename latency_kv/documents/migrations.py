@@ -1,15 +1,17 @@
-"""Migrations: which steps lift a document from its version to a newer one.
+"""Migrations: the steps that lift a document from its version to a newer one.
 
     version 2, target 5:    migrations[3]    migrations[4]    migrations[5]
 
-Every step is there before the first is taken.  Runs none of them.  Start at `plan`.
+Every step is there before the first is taken.  Start at `plan`, then `migrated`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
 
+from latency_kv.documents.document import detached
 from latency_kv.errors import StateMigrationError
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from latency_kv.facets.stores import Migration
 
-__all__ = ["plan"]
+__all__ = ["migrated", "plan"]
 
 
 def plan(
@@ -56,6 +58,30 @@ def plan(
             path,
         )
     return [(step, migrations[step]) for step in steps]
+
+
+async def migrated(
+    plugin_name: str,
+    data: Any,
+    steps: Sequence[tuple[int, Migration]],
+    path: Path | None = None,
+) -> Any:
+    """Take the steps, on the loop or awaited, and return what the last one made.
+
+    data are the steps' to work on.  Raises StateMigrationError from what one raises, and
+    where the result is no JSON.
+    """
+    for version, step in steps:
+        try:
+            data = step(data, version - 1)
+            if isawaitable(data):
+                data = await data
+            if version == steps[-1][0]:
+                data = detached(data, plugin_name)
+        except Exception as error:
+            reason = f"its migration to version {version} raised {error!r}"
+            raise StateMigrationError(plugin_name, reason, path) from error
+    return data
 
 
 def _shown(first: int, last: int) -> str:

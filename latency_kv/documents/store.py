@@ -47,13 +47,12 @@ from latency_kv.documents.events import (
     StateSavedEvent,
 )
 from latency_kv.documents.files import Cleared, DocumentFiles, Recovered, Written
-from latency_kv.documents.migrations import plan
+from latency_kv.documents.migrations import migrated, plan
 from latency_kv.documents.names import stem_of
 from latency_kv.documents.operations import Operations
 from latency_kv.documents.threads import in_thread
 from latency_kv.errors import (
     StateFormatError,
-    StateMigrationError,
     StateParseError,
     StateValidationError,
     StateWriteError,
@@ -310,8 +309,11 @@ class FileSystemStateStore:
                 if state is None or state.version >= target_version:
                     return
                 with self._operations.failures("migrate", plugin_name):
-                    steps = plan(plugin_name, state.version, target_version, migrations)
-                    document = await self._migrated(plugin_name, state.data, steps)
+                    path = self._files.path(plugin_name)
+                    steps = plan(
+                        plugin_name, state.version, target_version, migrations, path
+                    )
+                    document = await migrated(plugin_name, state.data, steps, path)
                 news = StateMigratedEvent(plugin_name, state.version, target_version)
                 await self._write(
                     "migrate", plugin_name, document, target_version, news, lock
@@ -445,23 +447,6 @@ class FileSystemStateStore:
                 self._operations.announcer.tell(news)
 
         await self._operations.hop(operation, plugin_name, work, tell)
-
-    async def _migrated(
-        self, plugin_name: str, data: Any, steps: list[tuple[int, Migration]]
-    ) -> Any:
-        """The data of the last step's version."""
-        for version, step in steps:
-            try:
-                data = await _called(step, data, version - 1)
-                if version == steps[-1][0]:
-                    data = detached(data, plugin_name)
-            except Exception as error:
-                raise StateMigrationError(
-                    plugin_name,
-                    f"its migration to version {version} raised {error!r}",
-                    self._files.path(plugin_name),
-                ) from error
-        return data
 
     async def _write_deferred(
         self, plugin_name: str, document: Any, version: int | None

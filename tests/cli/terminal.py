@@ -20,6 +20,7 @@ ROWS = 30
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 SNAPSHOT = ("-m", "latency_kv", "snapshot")
+STATE = ("-m", "latency_kv", "state")
 
 
 # What a test run may be started with, and what decides how its children write.
@@ -32,8 +33,13 @@ def inherited() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join([str(PACKAGE_PARENT), str(TESTS)])}
 
 
-def seen(*command: str, **environment: str) -> tuple[int, str]:
-    """Run `python *command` in a terminal: its status, and all that came to be seen."""
+def seen(
+    *command: str, typed: str = "", columns: int = COLUMNS, **environment: str
+) -> tuple[int, str]:
+    """Run `python *command` in a terminal: its status, and all that came to be seen.
+
+    What is typed is there from the start, and seen too.
+    """
     child, terminal = pty.fork()
     if not child:
         os.execve(
@@ -41,8 +47,9 @@ def seen(*command: str, **environment: str) -> tuple[int, str]:
             [sys.executable, "-P", *command],
             {**inherited(), "TERM": "xterm", **environment},
         )
-    size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
+    size = struct.pack("HHHH", ROWS, columns, 0, 0)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    os.write(terminal, typed.encode())
     output = b""
     while piece := _read(terminal):
         output += piece

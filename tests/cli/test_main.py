@@ -1,5 +1,6 @@
 """The front of the command line: one --help for all, and what works without the extra."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -36,19 +37,28 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines() if line[:4] == "    "] == (
-        ["snapshot", "bench", "include", "version"]
+        ["snapshot", "state", "bench", "include", "version"]
     )
 
 
-@pytest.mark.parametrize("verb", ["info", "verify", "get", "scan", "diff"])
+VERBS = {
+    "snapshot": ["info", "verify", "get", "scan", "diff"],
+    "state": ["list", "show", "backups", "validate", "restore", "migrate"],
+}
+
+
+@pytest.mark.parametrize(
+    ("app", "verb"), [(app, verb) for app in VERBS for verb in VERBS[app]]
+)
 def test_every_verb_has_help_with_an_example(
-    verb: str, capsys: pytest.CaptureFixture[str]
+    app: str, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["snapshot", verb, "--help"]) == 0
+    assert main([app, verb, "--help"]) == 0
     text = capsys.readouterr().out
-    assert f"Example: latency-kv snapshot {verb} " in " ".join(text.split())
-    assert main(["snapshot", "-h"]) == 0
-    assert f"\n  {verb} " in capsys.readouterr().out
+    assert f"Example: latency-kv {app} {verb} " in " ".join(text.split())
+    assert main([app, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"\n  {verb} .*\.\n", text) and "...\n  " not in text
 
 
 def test_module_runs_as_the_script_does() -> None:
@@ -71,11 +81,12 @@ def test_script_runs() -> None:
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_the_extra_snapshot_says_what_to_install(missing: str) -> None:
-    done = without(missing, "snapshot", "info", "file")
+@pytest.mark.parametrize("app", VERBS)
+def test_without_the_extra_an_app_says_what_to_install(missing: str, app: str) -> None:
+    done = without(missing, app, VERBS[app][0], "file")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"latency-kv snapshot needs {missing}: pip install 'latency-kv[cli]'\n"
+        f"latency-kv {app} needs {missing}: pip install 'latency-kv[cli]'\n"
     )
 
 
