@@ -13,7 +13,6 @@ from anyio import (
     CancelScope,
     Event,
     current_time,
-    get_cancelled_exc_class,
     move_on_after,
 )
 from anyio.abc import TaskGroup
@@ -33,14 +32,14 @@ class DeferredSaves:
     def __init__(
         self,
         operations: Operations,
-        write: Callable[[str, Any, int | None], Awaitable[None]],
+        write: Callable[[Deferred], Awaitable[None]],
     ) -> None:
         self._operations = operations
         self._queue = operations.queue
         self._write = write
         self._waiting: dict[str, Deferred] = {}
         # Also those that have a place in their line, until they are through.
-        self._unsaved: set[Deferred] = set()
+        self._unsaved: dict[Deferred, None] = {}
 
     def put(
         self,
@@ -56,7 +55,7 @@ class DeferredSaves:
         if deferred is None:
             deferred = Deferred(plugin_name, current_time() + max_delay)
             self._waiting[plugin_name] = deferred
-            self._unsaved.add(deferred)
+            self._unsaved[deferred] = None
             group.start_soon(self._save_when_due, deferred)
         deferred.replace(document, version, current_time() + delay)
 
@@ -76,31 +75,36 @@ class DeferredSaves:
             self.seal(plugin_name)
         return list(self._unsaved)
 
+    async def finish(self) -> None:
+        """Save what is left, once the tasks of the saves have ended.
+
+        asyncio cancels all tasks of a loop that is to end, shielded ones too.
+        """
+        for deferred in list(self._unsaved):
+            await self._save(deferred)
+
     async def _save_when_due(self, deferred: Deferred) -> None:
         # Whoever is cancelled around the store still gets what waits written.
         with CancelScope(shield=True):
-            try:
-                await deferred.wait()
-            except get_cancelled_exc_class():
-                # asyncio cancels every task, this one too, of a loop that is to end.
-                await self._save(deferred)
-                raise
+            await deferred.wait()
             await self._save(deferred)
 
     async def _save(self, deferred: Deferred) -> None:
-        plugin_name, place = deferred.plugin_name, deferred.place
-        if place is None:
-            del self._waiting[plugin_name]
-            place = self._queue.enter(plugin_name)
+        if deferred.place is None:
+            del self._waiting[deferred.plugin_name]
+            deferred.place = self._queue.enter(deferred.plugin_name)
         try:
-            async with place:
-                await self._write(plugin_name, deferred.document, deferred.version)
+            await deferred.place.reached()
+            await self._write(deferred)
         except StateError as error:
-            deferred.error = error
+            deferred.settled(error)
             _logger.error("a save that was deferred failed: %s", error)
         finally:
-            self._unsaved.discard(deferred)
-            deferred.ended.set()
+            # Else this was cancelled all the same; it keeps its place, for `finish`.
+            if deferred.is_settled:
+                self._queue.leave(deferred.place)
+                del self._unsaved[deferred]
+                deferred.ended.set()
         await self._operations.announcer.deliver()
 
 
@@ -108,7 +112,7 @@ class Deferred:
     """What is to be saved for a plugin, and when; times are the loop's, in seconds.
 
     It waits until it is due or sealed, and takes no other document from then on.
-    `ended` is set when it was saved, or failed with `error`.
+    `ended` is set when that is over, written or failed with `error`.
     """
 
     def __init__(self, plugin_name: str, latest: float) -> None:
@@ -118,6 +122,7 @@ class Deferred:
         self.document: Any = None
         self.version: int | None = None
         self.place: Place | None = None
+        self.is_settled = False
         self.ended = Event()
         self.error: StateError | None = None
         self._changed = Event()
@@ -135,6 +140,12 @@ class Deferred:
         """End the wait, with this place in the line."""
         self.place = place
         self._changed.set()
+
+    def settled(self, error: BaseException | None) -> None:
+        """Note that it was written, or what it failed with."""
+        self.is_settled = True
+        if isinstance(error, StateError):
+            self.error = error
 
     async def wait(self) -> None:
         """Wait until it is sealed or due."""

@@ -84,8 +84,12 @@ class Operations:
         plugin_name: str,
         work: Callable[[], _T],
         tell: Callable[[_T], object] | None = None,
+        settled: Callable[[BaseException | None], object] | None = None,
     ) -> _T:
-        """Do the work in a thread; tell of its end, also where this is cancelled."""
+        """Do the work in a thread; tell of its end, also where this is cancelled.
+
+        settled is called with what it raised, or None, when it has been told.
+        """
         limit = math.inf if self.lock_timeout < 0 else self.lock_timeout
         deadline = current_time() + limit
 
@@ -102,8 +106,12 @@ class Operations:
             if error is None:
                 if tell is not None:
                     tell(outcome.result())
-            elif not isinstance(error, LockTimeoutError):
+            elif isinstance(error, LockTimeoutError):
+                return
+            else:
                 self._tell_error(operation, plugin_name, error)
+            if settled is not None:
+                settled(error)
 
         while True:
             try:

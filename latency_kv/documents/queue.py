@@ -81,10 +81,14 @@ class Place:
         self.turn = Event()
         self.is_open = True
 
+    async def reached(self) -> None:
+        """Wait for its turn; cancelled, it keeps its place."""
+        if not self.queue.first(self):
+            await self.turn.wait()
+
     async def __aenter__(self) -> None:
         try:
-            if not self.queue.first(self):
-                await self.turn.wait()
+            await self.reached()
         except BaseException:
             self.queue.leave(self)
             raise

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio import CancelScope, create_task_group
+from anyio import create_task_group
 
 from latency_kv.documents.announcer import Announcer
 from latency_kv.documents.deferred import Deferred, DeferredSaves
@@ -50,7 +50,7 @@ from latency_kv.documents.files import Cleared, DocumentFiles, Recovered, Writte
 from latency_kv.documents.migrations import migrated, plan
 from latency_kv.documents.names import stem_of
 from latency_kv.documents.operations import Operations
-from latency_kv.documents.threads import in_thread
+from latency_kv.documents.threads import in_thread, to_the_end
 from latency_kv.errors import (
     StateFormatError,
     StateParseError,
@@ -149,10 +149,12 @@ class FileSystemStateStore:
     ) -> None:
         self._closed = True
         waiting = self._deferred.seal_all()
-        if self._group is not None:
-            self._group.start_soon(self._drain)
-            # Without the error: it would cancel what has to be done first.
-            await self._group.__aexit__(None, None, None)
+        try:
+            if self._group is not None:
+                # Without the error: it would cancel what has to be done first.
+                await self._group.__aexit__(None, None, None)
+        finally:
+            await to_the_end(self._drain)
         if error is None:
             _raise_all(waiting)
 
@@ -431,6 +433,7 @@ class FileSystemStateStore:
         version: int | None,
         news: StateEvent | None = None,
         lock: ExitStack | None = None,
+        settled: Callable[[BaseException | None], object] | None = None,
     ) -> None:
         """Write the document under a lock that is held already, or for this write."""
 
@@ -446,17 +449,21 @@ class FileSystemStateStore:
             if news is not None:
                 self._operations.announcer.tell(news)
 
-        await self._operations.hop(operation, plugin_name, work, tell)
+        await self._operations.hop(operation, plugin_name, work, tell, settled)
 
-    async def _write_deferred(
-        self, plugin_name: str, document: Any, version: int | None
-    ) -> None:
-        await self._write("save", plugin_name, document, version)
+    async def _write_deferred(self, deferred: Deferred) -> None:
+        await self._write(
+            "save",
+            deferred.plugin_name,
+            deferred.document,
+            deferred.version,
+            settled=deferred.settled,
+        )
 
     async def _drain(self) -> None:
-        with CancelScope(shield=True):
-            await self._operations.queue.drained()
-            await self._operations.announcer.drained()
+        await self._deferred.finish()
+        await self._operations.queue.drained()
+        await self._operations.announcer.drained()
 
     def _tell_backup(self, plugin_name: str, backup: Path | None) -> None:
         if backup is not None:
