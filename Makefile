@@ -13,6 +13,8 @@
 
 PYTHON ?= python3
 ENVS := $(CURDIR)/build/env
+# A worker a core; what is left goes to who is free.
+SIDE_BY_SIDE := -n auto --dist worksteal
 SOURCES := pyproject.toml setup.py $(shell find latency_kv -type f \
 	-name '*.p*' -not -name '*.pyc' -o -name '*.rs')
 
@@ -42,10 +44,10 @@ run: $(ENVS)/examples/flights
 		--state $(CURDIR)/build/plugin_host
 
 test: $(ENVS)/test/flights
-	$(ENVS)/test/bin/python -P -m pytest
+	$(ENVS)/test/bin/python -P -m pytest $(SIDE_BY_SIDE)
 
 check: $(ENVS)/test/flights
-	LATENCY_KV_CHECK=1 $(ENVS)/test/bin/python -P -m pytest
+	LATENCY_KV_CHECK=1 $(ENVS)/test/bin/python -P -m pytest $(SIDE_BY_SIDE)
 
 sanitize: $(ENVS)/test/flights
 	PYTHONPATH=tests $(ENVS)/test/bin/python -P tests/sanitize.py

@@ -30,6 +30,9 @@ SAVES = 20
 
 BACKUPS = 3
 
+# Of tmpfs; elsewhere the row is one more of the disk's.
+_MEMORY = "/dev/shm"
+
 
 def save(size: int, _: str, plan: Plan) -> Pair:
     """Save a document of so many members, durably, without backups."""
@@ -61,13 +64,23 @@ def backups(size: int, _: str, plan: Plan) -> Pair:
         )
 
 
-def events(size: int, _: str, plan: Plan) -> Pair:
-    """Save with a listener to all events and with none; without syncs, which hide it."""
-    heard: list[object] = []
-    with _folder() as ours, _folder() as theirs:
+def save_in_memory(size: int, _: str, plan: Plan) -> Pair:
+    """Save where no disk is, which shows what the store itself takes."""
+    with _folder(_MEMORY) as ours, _folder(_MEMORY) as theirs:
         return duel(
-            lambda: _spent(ours, _saving(size), heard.append, durable=False),
-            lambda: _spent(theirs, _saving(size), durable=False),
+            lambda: _spent(ours, _saving(size), max_backups=0),
+            lambda: _by_hand(theirs, size, _write),
+            plan.rounds,
+        )
+
+
+def events(size: int, _: str, plan: Plan) -> Pair:
+    """Save with a listener to all events and with none, where no disk hides it."""
+    heard: list[object] = []
+    with _folder(_MEMORY) as ours, _folder(_MEMORY) as theirs:
+        return duel(
+            lambda: _spent(ours, _saving(size), heard.append),
+            lambda: _spent(theirs, _saving(size)),
             plan.rounds,
         )
 
@@ -207,6 +220,6 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    with TemporaryDirectory(dir=".") as folder:
+def _folder(parent: str = ".") -> Iterator[Path]:
+    with TemporaryDirectory(dir=parent if os.path.isdir(parent) else None) as folder:
         yield Path(folder)

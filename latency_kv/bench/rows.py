@@ -212,8 +212,14 @@ ROWS = (
         (Case(10, "without backups"),),
     ),
     Row(
+        "save-memory",
+        "save a document of 10 members in memory",
+        documents.save_in_memory,
+        (Case(10, "write, fsync, rename, fsync by hand"),),
+    ),
+    Row(
         "events",
-        "save without syncs, a listener to all events",
+        "save in memory, a listener to all events",
         documents.events,
         (Case(10, "without a listener"),),
     ),

@@ -444,8 +444,20 @@ class Scene:
 
     async def _abandon(self) -> None:
         """End as asyncio.run does when its coroutine has returned: cancel every task."""
-        work = asyncio.ensure_future(self._open_around(self._act))
+        acting: list[asyncio.Task[None]] = []
+
+        async def body() -> None:
+            acting.append(asyncio.ensure_future(self._act()))
+            await self._pause(2 * LONG_S)
+
+        is_early = self.chosen(0.3)
+        work = asyncio.ensure_future(self._open_around(body if is_early else self._act))
         await self._pause(2 * LONG_S)
+        if self.chosen(0.5):
+            # Amid closing.
+            while not self.history.closing and not work.done():
+                await self._pause(SHORT_S)
+            await self._pause(self.chance.choice([0, SHORT_S, LONG_S]))
         self.history.hurried = self.history.hurried or self.history.moment()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

@@ -1,5 +1,6 @@
 """What the tests of documents share: a folder, a witness of events, an open store."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 from documents.scenes import Witness
 from kills import quick_folder
 from latency_kv import FileSystemStateStore
+
+
+@pytest.fixture(autouse=True)
+def private_files() -> Iterator[None]:
+    """What a test plants is as private as what a store writes: it may be linked."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
