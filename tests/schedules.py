@@ -22,17 +22,20 @@ import asyncio
 import contextlib
 import gc
 import heapq
+import itertools
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
+from unittest.mock import patch
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import trio
 import trio.testing
+from anyio._backends._asyncio import CancelScope
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -54,6 +57,20 @@ class ScheduleError(AssertionError):
     """A schedule that cannot go on, or left something behind."""
 
 
+class SeededTask(asyncio.Task[T]):
+    """A task whose hash is a number, not an address.
+
+    Whoever cancels a set of tasks then does so in the same order in every run.
+    """
+
+    def __init__(self, number: int, coroutine: Any, **options: Any) -> None:
+        self.number = number
+        super().__init__(coroutine, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class SeededLoop(asyncio.BaseEventLoop):
     """Runs ready callbacks one at a time, in any order or in asyncio's own.
 
@@ -72,7 +89,9 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.is_in_hop = False
         self.complaints: list[str] = []
+        self._task_numbers = itertools.count(1)
         self.set_exception_handler(self._complain)
+        self.set_task_factory(self._task)
 
     def time(self) -> float:
         return self.now
@@ -131,6 +150,9 @@ class SeededLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         """Nothing sleeps that another thread would have to wake."""
 
+    def _task(self, loop: Any, coroutine: Any, **options: Any) -> SeededTask[Any]:
+        return SeededTask(next(self._task_numbers), coroutine, loop=loop, **options)
+
     def _complain(self, loop: Any, context: dict[str, Any]) -> None:
         self.complaints.append(f"{context['message']}: {context.get('exception')!r}")
 
@@ -144,7 +166,6 @@ class Hops:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.begun_count = 0
         self.running = 0
         # No loop waits for those that still run.
         self.is_over = False
@@ -262,7 +283,6 @@ class _Call:
 
     def begin(self) -> None:
         self.begun_at = self.hops._next_moment()
-        self.hops.begun_count += 1
         self.hops.running += 1
 
     def finish(self, context: Context) -> None:
@@ -300,7 +320,9 @@ def play(
     """
     loop = SeededLoop(hops.chance, is_shuffled=is_shuffled)
     try:
-        with hops_instead_of_threads(hops):
+        # A set then keeps cancel scopes in an order of its own, not of their addresses.
+        in_order = patch.object(CancelScope, "__hash__", lambda scope: 0)
+        with hops_instead_of_threads(hops), in_order:
             loop.run_until_complete(function())
             _check_left(loop, hops)
     finally:

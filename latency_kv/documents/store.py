@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio import create_task_group
+from anyio import create_task_group, get_cancelled_exc_class
 
 from latency_kv.documents.announcer import Announcer
 from latency_kv.documents.deferred import Deferred, DeferredSaves
@@ -154,7 +154,7 @@ class FileSystemStateStore:
                 # Without the error: it would cancel what has to be done first.
                 await self._group.__aexit__(None, None, None)
         finally:
-            await to_the_end(self._drain)
+            await self._close()
         if error is None:
             _raise_all(waiting)
 
@@ -460,10 +460,25 @@ class FileSystemStateStore:
             settled=deferred.settled,
         )
 
-    async def _drain(self) -> None:
-        await self._deferred.finish()
-        await self._operations.queue.drained()
-        await self._operations.announcer.drained()
+    async def _close(self) -> None:
+        """Wait for all that goes on, again where asyncio cancels the wait itself."""
+        is_drained = False
+        cancelled: BaseException | None = None
+
+        async def drain() -> None:
+            nonlocal is_drained
+            await self._deferred.finish()
+            await self._operations.queue.drained()
+            await self._operations.announcer.drained()
+            is_drained = True
+
+        while not is_drained:
+            try:
+                await to_the_end(drain)
+            except get_cancelled_exc_class() as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _tell_backup(self, plugin_name: str, backup: Path | None) -> None:
         if backup is not None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import anyio
+import trio
 
 from documents.history import Call, Document, FunctionError, History, State, updated
 from latency_kv.documents import store as documents_store
@@ -65,14 +66,14 @@ HIGHEST_VERSION = 6
 # "abandoned" is no choice of chance: see `Scene._abandon`.
 ENDS = ["patient", "patient", "early", "cancelled", "natively", "bare"]
 
-# In virtual seconds, of which a callback takes a thousandth: a short time among others'
-# steps, and one in which some operations end.
+# In virtual seconds, of which a callback takes a thousandth: a time in which others
+# take some steps, and one in which operations end.
 SHORT_S = 0.02
 LONG_S = 0.3
 
-# As long as some operations take, and longer than the shorter ones of LOCKED_S.
+# About as long as an operation takes; others hold a lock for less and for more.
 LOCK_TIMEOUT_S = 0.2
-LOCKED_S = (0.0, 0.4)
+LONGEST_LOCKED_S = 0.4
 
 FAULT_RATE = 0.06
 
@@ -330,9 +331,8 @@ class Scene:
         if self.end == "natively" and not self.is_asyncio:
             self.end = "cancelled"
         # With tasks of asyncio's own, which a scope does not cancel, or in a task group.
-        self.is_raw = (
-            self.is_asyncio and self.end != "cancelled" and chance.random() < 0.5
-        )
+        is_scoped = self.end == "cancelled" or not self.is_asyncio
+        self.is_raw = not is_scoped and self.chosen(0.5)
         self.cancel_rate = chance.choice([0, 0.3, 0.7])
         self.names = NAMES[: chance.randint(1, len(NAMES))]
         # Keeps its lock, or stays in its function, until the others have ended.
@@ -340,7 +340,6 @@ class Scene:
         self.stuck = self.names[0] if is_stuck else ""
         self.is_stuck_inside = self.chosen(0.5)
         self.others = 0
-        self.others_ended = anyio.Event()
         self.locks = {name: self._locked_spans() for name in self.names}
         max_backups = chance.randint(0, MOST_BACKUPS)
         self.history = History(self.names, max_backups)
@@ -497,8 +496,6 @@ class Scene:
 
     def _end_other(self, task: Any = None) -> None:
         self.others -= 1
-        if not self.others:
-            self.others_ended.set()
 
     async def _actor(self, names: list[str]) -> None:
         for _ in range(self.chance.randint(1, MOST_CALLS)):
@@ -519,7 +516,7 @@ class Scene:
         spans = []
         for _ in range(self.chance.choice([0, 0, 0, 2])):
             start = self._span(2 * LONG_S)
-            spans.append((start, start + self._span(LOCKED_S[1])))
+            spans.append((start, start + self._span(LONGEST_LOCKED_S)))
         return spans
 
     def _is_locked(self, name: str) -> bool:
@@ -550,13 +547,8 @@ class Scene:
 
     async def _call(self, call: Call) -> None:
         """Make a call, and perhaps end the wait for it."""
-        cancel = (
-            ""
-            if not self.chosen(self.cancel_rate)
-            else self.chance.choice(
-                ["scope", "fail_after", *["native", "timeout"] * self.is_asyncio]
-            )
-        )
+        kinds = ["scope", "fail_after", *["native", "timeout"] * self.is_asyncio]
+        cancel = self.chance.choice(kinds) if self.chosen(self.cancel_rate) else ""
         seconds = self._span(self.chance.choice([SHORT_S, LONG_S]))
         if cancel == "scope":
             with anyio.move_on_after(seconds):
@@ -693,7 +685,8 @@ class Scene:
     async def _inside(self, call: Call) -> None:
         """What an update's function may try while it has the plugin for itself."""
         if call.plugin_name == self.stuck and self.is_stuck_inside:
-            await self.others_ended.wait()
+            while self.others:
+                await self._pause(LONG_S)
         if self.end != "bare" and self.chosen(0.3):
             later = Call(self.history.number(), call.plugin_name, "save_later")
             later.max_delay = later.delay = self._span(LONG_S)
@@ -716,8 +709,6 @@ def _clock(is_asyncio: bool) -> Callable[[], float]:
     """The loop's time, in any thread."""
     if is_asyncio:
         return asyncio.get_running_loop().time
-    import trio
-
     return trio.lowlevel.current_clock().current_time
 
 

@@ -12,7 +12,7 @@ import os
 import random
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ import pytest
 from core.waiting import eventually
 from documents.actors import MemoryFiles, Scene
 from documents.history import State, check
+from fresh import call_fresh
 from kills import quick_folder
 from latency_kv.documents.files import DocumentFiles
 from schedules import Hops, play, play_on_trio
@@ -33,6 +34,9 @@ ON_TRIO = 400, 20_000
 ON_REAL_FILES = 200, 5_000
 WITH_REAL_THREADS = 150, 5_000
 ABANDONED = 300, 20_000
+
+# In two processes, to be compared.
+REPEATED = 300
 
 # How many run in asyncio's own order, first in, first out.
 UNSHUFFLED_RATE = 0.2
@@ -50,16 +54,32 @@ def no_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @contextmanager
-def told(seed: int, node: str, scene: Scene | None = None) -> Iterator[None]:
+def told(seed: int, node: str, scene: Scene) -> Iterator[None]:
     """Add to what is raised how to see it again, and what was seen."""
     try:
         yield
     except BaseException as error:
         command = f"LATENCY_KV_SEED={seed} python -m pytest '{node}'"
         error.add_note(f"repeat with: {command}")
-        if scene is not None:
-            error.add_note(f"{scene}\n{scene.history}")
+        error.add_note(f"{scene}\n{scene.history}")
         raise
+
+
+def scene_of(
+    seed: int,
+    *,
+    backend: str = "asyncio",
+    folder: Path | None = None,
+    end: str = "",
+) -> tuple[Scene, Callable[[], None]]:
+    """What a seed makes, and the function that plays it."""
+    chance = random.Random(seed)
+    hops = Hops(chance)
+    scene = Scene(chance, touch=hops.touch, backend=backend, folder=folder, end=end)
+    if backend == "trio":
+        return scene, partial(play_on_trio, scene.run, hops)
+    is_shuffled = chance.random() > UNSHUFFLED_RATE
+    return scene, partial(play, scene.run, hops, is_shuffled=is_shuffled)
 
 
 def play_scene(
@@ -71,15 +91,9 @@ def play_scene(
     end: str = "",
 ) -> None:
     """Play one schedule, and check what was seen and what is in the files."""
-    chance = random.Random(seed)
-    hops = Hops(chance)
-    scene = Scene(chance, touch=hops.touch, backend=backend, folder=folder, end=end)
+    scene, run = scene_of(seed, backend=backend, folder=folder, end=end)
     with told(seed, node, scene):
-        if backend == "trio":
-            play_on_trio(scene.run, hops)
-        else:
-            is_shuffled = chance.random() > UNSHUFFLED_RATE
-            play(scene.run, hops, is_shuffled=is_shuffled)
+        run()
         for name, state in check(scene.history).items():
             assert state_in(scene.files.inner, name) == state
 
@@ -152,6 +166,23 @@ def test_real_threads_keep_the_promises_and_none_is_left(
                     assert state_in(scene.files.inner, name) == state
     assert eventually(partial(no_threads_but, threads))
     assert open_descriptors() == descriptors
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_seed_is_the_same_schedule_in_every_process(backend: str, seed: int) -> None:
+    """Where objects lie in memory has no part in it."""
+    program = "documents.test_schedules:print_histories"
+    first, second = (call_fresh(program, backend, str(seed)) for _ in range(2))
+    assert first == second
+    assert first.count("call") > REPEATED
+
+
+def print_histories(backend: str, seed: str) -> None:
+    logging.disable()
+    for number in range(int(seed), int(seed) + REPEATED):
+        scene, run = scene_of(number, backend=backend)
+        run()
+        print(scene, scene.history, sep="\n")
 
 
 def no_threads_but(threads: set[threading.Thread]) -> bool:
