@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
+    "EXHAUSTED",
     "discard",
     "locked",
     "make_directory",
@@ -70,6 +71,10 @@ _DIRECTORY_MODE = 0o700
 # Below what any system takes in one call, 2 GiB and less; and a signal's handler runs
 # between two pieces, so that Ctrl-C need not wait for all of a large file.
 _PIECE_SIZE = 1 << 24
+
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Error numbers that say that this process or machine is at its end, not what is in a
+file: who reads one of many must not pass it over for these."""
 
 # 64 random bits: two writers never meet, whatever process they are in.
 _UNIQUE_SIZE = 8

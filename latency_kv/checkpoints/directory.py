@@ -19,7 +19,6 @@ Knows snapshots and files, no store.  Start at `CheckpointDirectory.write`, then
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -38,7 +37,7 @@ import filelock  # noqa: F401
 from latency_kv.checkpoints.background import BackgroundWriter
 from latency_kv.checkpoints.records import CheckpointInfo, SkippedCheckpoint
 from latency_kv.core.snapshot import StateSnapshot
-from latency_kv.durable import locked, make_directory, sweep, write_atomic
+from latency_kv.durable import EXHAUSTED, locked, make_directory, sweep, write_atomic
 from latency_kv.errors import SnapshotCorruptError, SnapshotError
 
 __all__ = ["CheckpointDirectory"]
@@ -50,9 +49,6 @@ _Progress: TypeAlias = Callable[[int, int], object]
 _NAME = re.compile(r"checkpoint-([0-9]{20})\.lkv")
 _LAST_GENERATION = 10**20 - 1
 _LOCK_NAME = ".lock"
-
-# What says that this process or machine is at its end, and nothing about a file.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _PIECE_SIZE = 1 << 20
 
@@ -291,7 +287,7 @@ def _skipped(
     generation: int, path: Path, error: OSError | SnapshotError
 ) -> SkippedCheckpoint:
     """The report of an error that is the file's; another is raised."""
-    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
         raise error
     # Its frames would keep what they were working on.
     return SkippedCheckpoint(generation, path, error.with_traceback(None))

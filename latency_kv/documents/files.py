@@ -51,6 +51,7 @@ from latency_kv.documents.backups import (
 from latency_kv.documents.document import MAX_SIZE, decode, encode
 from latency_kv.documents.names import stem_of
 from latency_kv.durable import (
+    EXHAUSTED,
     discard,
     locked,
     make_directory,
@@ -88,9 +89,6 @@ _READ = (
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _PIECE_SIZE = 1 << 20
-
-# What says that this process or machine is at its end, and nothing about a file.
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _logger = logging.getLogger("latency_kv.documents")
 
@@ -365,7 +363,7 @@ class DocumentFiles:
                     state = decode(found[0], plugin_name, path)
                     return _Backup(path, found[0], state)
             except (OSError, StateError) as error:
-                if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+                if isinstance(error, OSError) and error.errno in EXHAUSTED:
                     raise
                 _logger.warning("a backup cannot be used: %s", error)
         return None
