@@ -351,7 +351,7 @@ def play_on_trio(function: Callable[[], Awaitable[None]], hops: Hops) -> None:
 
 
 async def _guarded(function: Callable[[], Awaitable[None]]) -> None:
-    """Run it until all wait and no timer is left, which trio alone takes for patience."""
+    """Run it; stop it where all wait for ever, which to trio is no reason to."""
 
     async def guard() -> None:
         await trio.sleep(END_OF_TIME_S)

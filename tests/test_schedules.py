@@ -1,4 +1,4 @@
-"""Schedules: the loop repeats a seed, sees what hangs, and hops do as anyio's threads do.
+"""Schedules: a seed repeats, what hangs is seen, and hops do as anyio's threads do.
 
 What schedules find nothing wrong with is proved only as far as these hold.
 """

@@ -76,9 +76,10 @@ class DeferredSaves:
         return list(self._unsaved)
 
     async def finish(self) -> None:
-        """Save what is left, once the tasks of the saves have ended.
+        """Save what is left, as far as no task is at it.
 
-        asyncio cancels all tasks of a loop that is to end, shielded ones too.
+        asyncio cancels all tasks of a loop that is to end, shielded ones too, and those
+        that have not begun.
         """
         for deferred in list(self._unsaved):
             await self._save(deferred)
@@ -90,9 +91,14 @@ class DeferredSaves:
             await self._save(deferred)
 
     async def _save(self, deferred: Deferred) -> None:
+        while deferred.is_at_work:
+            await deferred.left.wait()
+        if deferred.is_settled:
+            return
         if deferred.place is None:
             del self._waiting[deferred.plugin_name]
             deferred.place = self._queue.enter(deferred.plugin_name)
+        deferred.is_at_work, deferred.left = True, Event()
         try:
             await deferred.place.reached()
             await self._write(deferred)
@@ -100,6 +106,8 @@ class DeferredSaves:
             deferred.settled(error)
             _logger.error("a save that was deferred failed: %s", error)
         finally:
+            deferred.is_at_work = False
+            deferred.left.set()
             # Else this was cancelled all the same; it keeps its place, for `finish`.
             if deferred.is_settled:
                 self._queue.leave(deferred.place)
@@ -122,6 +130,9 @@ class Deferred:
         self.document: Any = None
         self.version: int | None = None
         self.place: Place | None = None
+        # Whether a task saves it; left is set when that one ends, done or cancelled.
+        self.is_at_work = False
+        self.left = Event()
         self.is_settled = False
         self.ended = Event()
         self.error: StateError | None = None

@@ -150,11 +150,11 @@ class FileSystemStateStore:
         self._closed = True
         waiting = self._deferred.seal_all()
         try:
-            if self._group is not None:
-                # Without the error: it would cancel what has to be done first.
-                await self._group.__aexit__(None, None, None)
-        finally:
             await self._close()
+        finally:
+            if self._group is not None:
+                # Without the error: its tasks are through.
+                await self._group.__aexit__(None, None, None)
         if error is None:
             _raise_all(waiting)
 

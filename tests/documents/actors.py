@@ -330,7 +330,7 @@ class Scene:
         self.end = end or chance.choice(ENDS)
         if self.end == "natively" and not self.is_asyncio:
             self.end = "cancelled"
-        # With tasks of asyncio's own, which a scope does not cancel, or in a task group.
+        # With tasks of asyncio's own, which no scope cancels, or in a task group.
         is_scoped = self.end == "cancelled" or not self.is_asyncio
         self.is_raw = not is_scoped and self.chosen(0.5)
         self.cancel_rate = chance.choice([0, 0.3, 0.7])
@@ -442,7 +442,7 @@ class Scene:
             task.result()
 
     async def _abandon(self) -> None:
-        """End as asyncio.run does when its coroutine has returned: cancel every task."""
+        """End as asyncio.run does once its coroutine has returned: cancel all tasks."""
         acting: list[asyncio.Task[None]] = []
 
         async def body() -> None:
@@ -498,12 +498,18 @@ class Scene:
         self.others -= 1
 
     async def _actor(self, names: list[str]) -> None:
-        for _ in range(self.chance.randint(1, MOST_CALLS)):
-            await self._pause(self.chance.choice([0, SHORT_S, LONG_S]))
-            for document in self.handed:
-                document.append(-1)
-            self.handed.clear()
-            await self._call(self._chosen_call(names))
+        try:
+            for _ in range(self.chance.randint(1, MOST_CALLS)):
+                await self._pause(self.chance.choice([0, SHORT_S, LONG_S]))
+                for document in self.handed:
+                    document.append(-1)
+                self.handed.clear()
+                await self._call(self._chosen_call(names))
+        except BaseException:
+            # A last word of one that is cancelled, which takes no wait.
+            if self.end != "bare" and self.chosen(0.3):
+                await self._perform(self._later_call(self.chance.choice(names)))
+            raise
 
     async def _pause(self, longest: float) -> None:
         await anyio.sleep(self._span(longest) if longest else 0)
@@ -542,6 +548,11 @@ class Scene:
         call.delay = self._span(self.chance.choice([SHORT_S, LONG_S, 10.0]))
         call.max_delay = call.delay if self.chosen(0.2) else 10.0 * self.unit_s
         return call
+
+    def _later_call(self, name: str) -> Call:
+        delay = self._span(LONG_S)
+        number = self.history.number()
+        return Call(number, name, "save_later", delay=delay, max_delay=delay)
 
     # One call.
 
@@ -688,9 +699,7 @@ class Scene:
             while self.others:
                 await self._pause(LONG_S)
         if self.end != "bare" and self.chosen(0.3):
-            later = Call(self.history.number(), call.plugin_name, "save_later")
-            later.max_delay = later.delay = self._span(LONG_S)
-            await self._perform(later)
+            await self._perform(self._later_call(call.plugin_name))
         if self.chosen(0.3):
             again = self._chosen_call([call.plugin_name])
             if again.method not in ("save_later", "flush"):

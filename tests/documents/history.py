@@ -1,4 +1,4 @@
-"""History: what was called, what happened to the files, what was told; and whether it may.
+"""History: what was called, done to the files and told, and whether that may be.
 
     History.begin, end    an operation is called, and returns, raises or is cancelled
     History.effect        a change of a document, or a call of the files that failed
@@ -7,8 +7,8 @@
 
 The promises, for each plugin by itself: the operations happened one after the other in
 the order of their calls, each once, as on the model `State`; one that was cancelled, as
-a whole or not at all; each change was told after it was made, once, in order, before the
-call returned; what `save_later` took was written once, not before it was due unless
+a whole or not at all; each change was told after it was made, once, in order, before
+the call returned; what `save_later` took was written once, not before it was due unless
 something asked for it. After the store was closed nothing happened any more.
 
 A cancelled call leaves open what happened, so `check` searches for one explanation of
