@@ -86,6 +86,7 @@ _READ = (
     | getattr(os, "O_BINARY", 0)
 )
 
+# A file that somebody else may read is no store's own, and is copied, not linked.
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _PIECE_SIZE = 1 << 20
