@@ -7,16 +7,30 @@ package: every floor raises from here.  Start at `LatencyKVError`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "AmbiguousFacetError",
+    "CircularDependencyError",
+    "DuplicatePluginError",
     "DurabilityError",
+    "FacetError",
+    "FacetErrorCode",
+    "FacetNotFoundError",
+    "InvalidationLoopError",
     "LatencyKVError",
     "LockTimeoutError",
+    "MissingDependencyError",
+    "MissingTagError",
     "OutcomeUnknownError",
+    "PluginError",
+    "PluginHookError",
+    "PluginInUseError",
+    "PluginManifestError",
     "SnapshotCorruptError",
     "SnapshotError",
     "SnapshotVersionError",
@@ -32,6 +46,16 @@ __all__ = [
 
 # Keys may have 65,535 bytes: a message shows as many as tell one key from another.
 _SHOWN_KEY_SIZE = 64
+
+FacetErrorCode: TypeAlias = Literal[
+    "NOT_FOUND", "VALIDATION", "AUTH", "CONFLICT", "TIMEOUT", "CANCELLED", "UNKNOWN"
+]
+"""What a provider's failure means to a consumer, whatever engine is behind it.
+
+NOT_FOUND: what was asked for is not there.  VALIDATION: the request cannot be right.
+AUTH: the provider may not do this.  CONFLICT: it clashes with what is there already.
+TIMEOUT, CANCELLED: it was given up, by the clock or by someone.  UNKNOWN: anything else.
+"""
 
 
 class LatencyKVError(Exception):
@@ -213,3 +237,193 @@ class StateValidationError(StateError, ValueError):
 
 class StateMigrationError(StateError, RuntimeError):
     """A migration that is missing or failed; the document is as it was."""
+
+
+class FacetError(LatencyKVError):
+    """A facet's provider that cannot do what it was asked; code says why, in one word.
+
+    cause is the engine's own exception; it becomes `__cause__`.
+
+    >>> error = FacetError("there is no issue 7", "NOT_FOUND")
+    >>> error.code, str(error)
+    ('NOT_FOUND', 'there is no issue 7')
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: FacetErrorCode = "UNKNOWN",
+        cause: BaseException | None = None,
+    ) -> None:
+        codes = get_args(FacetErrorCode)
+        if code not in codes:
+            raise ValueError(f"code {code!r} is none of {', '.join(codes)}")
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+        if cause is not None:
+            self.__cause__ = cause
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class FacetNotFoundError(FacetError, LookupError):
+    """A facet that nobody provides, or nobody with this qualifier.
+
+    >>> str(FacetNotFoundError("Logger", "audit"))
+    'No provider found for facet "Logger" with qualifier "audit"'
+    """
+
+    def __init__(self, facet: str, qualifier: str | None = None) -> None:
+        with_qualifier = "" if qualifier is None else f' with qualifier "{qualifier}"'
+        super().__init__(
+            f'No provider found for facet "{facet}"{with_qualifier}', "NOT_FOUND"
+        )
+        self.args = facet, qualifier
+        self.facet = facet
+        self.qualifier = qualifier
+
+
+class AmbiguousFacetError(FacetError, LookupError):
+    """A facet that several provide, where nobody may choose for the consumer.
+
+    candidates are the providers' qualifiers.
+
+    >>> print(AmbiguousFacetError("Logger", ["a", "b"]))
+    Multiple providers for facet "Logger": a, b. Specify a qualifier or configure \
+explicit binding.
+    """
+
+    def __init__(self, facet: str, candidates: Sequence[str]) -> None:
+        super().__init__(
+            f'Multiple providers for facet "{facet}": {", ".join(candidates)}. '
+            "Specify a qualifier or configure explicit binding.",
+            "CONFLICT",
+        )
+        self.args = facet, candidates
+        self.facet = facet
+        self.candidates = tuple(candidates)
+
+
+class CircularDependencyError(FacetError, ValueError):
+    """Plugins, or atoms, that wait for one another; path starts and ends with the same.
+
+    >>> str(CircularDependencyError(["A", "B", "A"]))
+    'Circular dependency detected: A -> B -> A'
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        super().__init__(
+            f"Circular dependency detected: {' -> '.join(path)}", "VALIDATION"
+        )
+        self.args = (path,)
+        self.path = tuple(path)
+
+
+class PluginError(LatencyKVError):
+    """What a host cannot do with a plugin; plugin_name is its manifest's id.
+
+    >>> str(PluginError("clock", "it is not loaded"))
+    "plugin 'clock': it is not loaded"
+    """
+
+    def __init__(self, plugin_name: str, reason: str) -> None:
+        super().__init__(plugin_name, reason)
+        self.plugin_name = plugin_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin_name!r}: {self.reason}"
+
+
+class PluginManifestError(PluginError, ValueError):
+    """A manifest that nothing can be bound by; problems are all that is wrong with it."""
+
+    def __init__(self, plugin_name: str, problems: Sequence[str]) -> None:
+        super().__init__(plugin_name, "; ".join(problems))
+        self.args = plugin_name, problems
+        self.problems = tuple(problems)
+
+
+class DuplicatePluginError(PluginError, ValueError):
+    """A second plugin of the same id; the first stays registered."""
+
+    def __init__(self, plugin_name: str) -> None:
+        super().__init__(plugin_name, "a plugin of this id is registered already")
+        self.args = (plugin_name,)
+
+
+class MissingDependencyError(PluginError, LookupError):
+    """A plugin that cannot be loaded, since a facet that it requires is not there.
+
+    `__cause__` is the facet's own error, or that of the plugin that should provide it.
+    """
+
+    def __init__(
+        self, plugin_name: str, reason: str, facet: str, qualifier: str | None = None
+    ) -> None:
+        super().__init__(plugin_name, reason)
+        self.args = plugin_name, reason, facet, qualifier
+        self.facet = facet
+        self.qualifier = qualifier
+
+
+class PluginInUseError(PluginError, RuntimeError):
+    """A plugin that stays loaded, since others that are loaded depend on it."""
+
+    def __init__(self, plugin_name: str, dependants: Sequence[str]) -> None:
+        super().__init__(
+            plugin_name,
+            f"loaded plugins depend on it, unload them first: {', '.join(dependants)}",
+        )
+        self.args = plugin_name, dependants
+        self.dependants = tuple(dependants)
+
+
+class PluginHookError(PluginError, RuntimeError):
+    """A plugin whose `activate` or `deactivate` raised; what it raised is `__cause__`.
+
+    After a failed activation the plugin is not loaded, and nothing that it provided is
+    left; after a failed deactivation it is unloaded all the same.
+    """
+
+    def __init__(
+        self, plugin_name: str, hook: Literal["activate", "deactivate"]
+    ) -> None:
+        super().__init__(plugin_name, f"its {hook} raised")
+        self.args = plugin_name, hook
+        self.hook = hook
+
+
+class MissingTagError(LatencyKVError, LookupError):
+    """A tag that nothing is stored under, asked for where there is no default either.
+
+    >>> str(MissingTagError("retries"))
+    "tag 'retries' has neither a value nor a default: pass one, or give the tag one"
+    """
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.label = label
+
+    def __str__(self) -> str:
+        return (
+            f"tag {self.label!r} has neither a value nor a default: pass one, or give "
+            "the tag one"
+        )
+
+
+class InvalidationLoopError(LatencyKVError, RuntimeError):
+    """Atoms whose factories invalidate one another for ever; their values stand.
+
+    >>> str(InvalidationLoopError(["a", "b", "a"]))
+    'Infinite invalidation loop detected: a -> b -> a'
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        super().__init__(path)
+        self.path = tuple(path)
+
+    def __str__(self) -> str:
+        return f"Infinite invalidation loop detected: {' -> '.join(self.path)}"

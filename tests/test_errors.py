@@ -3,15 +3,29 @@
 import inspect
 import pickle
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from latency_kv import errors
 from latency_kv.errors import (
+    AmbiguousFacetError,
+    CircularDependencyError,
+    DuplicatePluginError,
     DurabilityError,
+    FacetError,
+    FacetErrorCode,
+    FacetNotFoundError,
+    InvalidationLoopError,
     LatencyKVError,
     LockTimeoutError,
+    MissingDependencyError,
+    MissingTagError,
     OutcomeUnknownError,
+    PluginError,
+    PluginHookError,
+    PluginInUseError,
+    PluginManifestError,
     SnapshotCorruptError,
     SnapshotError,
     SnapshotVersionError,
@@ -32,7 +46,7 @@ def test_every_error_is_in_the_tree() -> None:
         for name, member in vars(errors).items()
         if inspect.isclass(member) and issubclass(member, Exception)
     }
-    assert sorted(classes) == sorted(errors.__all__)
+    assert {*classes, "FacetErrorCode"} == {*errors.__all__}
     assert all(issubclass(member, LatencyKVError) for member in classes.values())
 
 
@@ -74,6 +88,23 @@ def test_state_decode_error_survives_pickling() -> None:
         (StateFormatError("clock", "later"), StateParseError, "later"),
         (StateValidationError("clock", "no"), ValueError, "'clock': no"),
         (StateMigrationError("clock", "no"), RuntimeError, "'clock': no"),
+        (FacetError("no issue 7", "NOT_FOUND"), Exception, "no issue 7"),
+        (FacetNotFoundError("Logger"), LookupError, 'found for facet "Logger"'),
+        (FacetNotFoundError("Logger", "q"), LookupError, 'with qualifier "q"'),
+        (AmbiguousFacetError("Logger", ["a", "b"]), LookupError, '"Logger": a, b. '),
+        (CircularDependencyError(["a", "b", "a"]), ValueError, "a -> b -> a"),
+        (PluginError("clock", "no"), Exception, "plugin 'clock': no"),
+        (PluginManifestError("clock", ["no", "nor"]), ValueError, "'clock': no; nor"),
+        (DuplicatePluginError("clock"), ValueError, "'clock': a plugin of this id"),
+        (MissingDependencyError("clock", "no", "F", "q"), LookupError, "'clock': no"),
+        (
+            PluginInUseError("clock", ["a", "b"]),
+            RuntimeError,
+            "unload them first: a, b",
+        ),
+        (PluginHookError("clock", "activate"), RuntimeError, "its activate raised"),
+        (MissingTagError("retries"), LookupError, "tag 'retries' has neither"),
+        (InvalidationLoopError(["a", "b", "a"]), RuntimeError, "a -> b -> a"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -103,3 +134,26 @@ def test_errors_of_files_have_no_number_that_is_not_the_systems() -> None:
         OutcomeUnknownError("clock", "perhaps", Path("a")),
     ):
         assert (error.errno, error.strerror, error.filename) == (None, None, None)
+
+
+@pytest.mark.parametrize("code", get_args(FacetErrorCode))
+def test_facet_error_has_a_code_and_a_cause(code: FacetErrorCode) -> None:
+    cause = TimeoutError("slow")
+    error = FacetError("it took too long", code, cause)
+    assert (error.code, error.message, error.__cause__) == (
+        code,
+        "it took too long",
+        cause,
+    )
+
+
+def test_facet_error_refuses_a_code_that_nobody_knows() -> None:
+    with pytest.raises(ValueError, match="'VALIDATION_ERROR' is none of NOT_FOUND"):
+        FacetError("no", "VALIDATION_ERROR")  # type: ignore[arg-type]
+
+
+def test_facets_errors_have_the_code_that_a_consumer_expects() -> None:
+    assert FacetError("no").code == "UNKNOWN"
+    assert FacetNotFoundError("Logger").code == "NOT_FOUND"
+    assert AmbiguousFacetError("Logger", ["a"]).code == "CONFLICT"
+    assert CircularDependencyError(["a", "a"]).code == "VALIDATION"
