@@ -1,8 +1,8 @@
 """latency_kv: an in-process key-value engine for operators that cannot wait.
 
-Start with `InMemoryStore`; `TypedStore` puts typed values on top of it, and
-`FileSystemStateStore` keeps documents on disk.  Only the core is imported at once: the
-upper floors come when they are first asked for.
+Start with `InMemoryStore`; `TypedStore` puts typed values on top of it,
+`FileSystemStateStore` keeps documents on disk, and `PluginManager` hosts plugins.  Only
+the core is imported at once: the upper floors come when they are first asked for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,10 @@ from latency_kv.core.snapshot import StateSnapshot
 from latency_kv.core.store import InMemoryStore
 
 if TYPE_CHECKING:
+    from latency_kv.atoms.data_store import DataStore
+    from latency_kv.atoms.factories import atom
+    from latency_kv.atoms.scope import Scope
+    from latency_kv.atoms.tags import Tag, tag
     from latency_kv.checkpoints.directory import CheckpointDirectory
     from latency_kv.documents.store import FileSystemStateStore
     from latency_kv.facets.stores import (
@@ -26,28 +30,38 @@ if TYPE_CHECKING:
 __all__ = [
     "ByteStateStore",
     "CheckpointDirectory",
+    "DataStore",
     "DocumentStateStore",
     "FileSystemStateStore",
     "InMemoryStore",
     "PluginStateStore",
+    "Scope",
     "StateData",
     "StateManager",
     "StateSnapshot",
     "StateStore",
+    "Tag",
     "TypedStore",
+    "atom",
     "get_include",
+    "tag",
 ]
 
 _LATER = {
     "ByteStateStore": "latency_kv.facets.stores",
     "CheckpointDirectory": "latency_kv.checkpoints.directory",
+    "DataStore": "latency_kv.atoms.data_store",
     "DocumentStateStore": "latency_kv.facets.stores",
     "FileSystemStateStore": "latency_kv.documents.store",
     "PluginStateStore": "latency_kv.facets.stores",
+    "Scope": "latency_kv.atoms.scope",
     "StateData": "latency_kv.facets.stores",
     "StateManager": "latency_kv.plugins.state_manager",
     "StateStore": "latency_kv.facets.stores",
+    "Tag": "latency_kv.atoms.tags",
     "TypedStore": "latency_kv.typed.store",
+    "atom": "latency_kv.atoms.factories",
+    "tag": "latency_kv.atoms.tags",
 }
 
 

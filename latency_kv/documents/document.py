@@ -229,7 +229,7 @@ def _copied(values: Any, depth: int) -> Any:
     return copy
 
 
-def _with_plain_keys(values: dict[Any, Any]) -> dict[str, Any]:
+def _with_plain_keys(values: dict[Any, Any]) -> dict[Any, Any]:
     plain = {_plain_key(key): value for key, value in values.items()}
     if len(plain) < len(values):
         raise _Refused("two of its keys are the same when taken as plain str")

@@ -50,7 +50,8 @@ from latency_kv.documents.files import Cleared, DocumentFiles, Recovered, Writte
 from latency_kv.documents.migrations import migrated, plan
 from latency_kv.documents.names import stem_of
 from latency_kv.documents.operations import Operations
-from latency_kv.documents.threads import in_thread, to_the_end
+from latency_kv.cancellation import to_the_end
+from latency_kv.documents.threads import in_thread
 from latency_kv.errors import (
     StateFormatError,
     StateParseError,

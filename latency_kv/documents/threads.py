@@ -5,20 +5,15 @@ Knows no work.  Start at `in_thread`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from anyio import (
-    CancelScope,
-    create_task_group,
-    get_cancelled_exc_class,
-    lowlevel,
-    sleep,
-    to_thread,
-)
+from anyio import get_cancelled_exc_class, lowlevel, sleep, to_thread
 
-__all__ = ["in_thread", "to_the_end"]
+from latency_kv.cancellation import to_the_end
+
+__all__ = ["in_thread"]
 
 _T = TypeVar("_T")
 
@@ -51,18 +46,6 @@ async def in_thread(
     await lowlevel.checkpoint_if_cancelled()
     await to_the_end(run)
     return outcome.result()
-
-
-async def to_the_end(function: Callable[[], Awaitable[object]]) -> None:
-    """Await the function in a task that is not cancelled when this one is."""
-    # A task group waits for it even where asyncio cancels this task itself.
-    async with create_task_group() as group:
-        group.start_soon(_shielded, function)
-
-
-async def _shielded(function: Callable[[], Awaitable[object]]) -> None:
-    with CancelScope(shield=True):
-        await function()
 
 
 def _settled(work: Callable[[], _T], outcome: Future[_T]) -> None:
