@@ -10,6 +10,8 @@
     difference   two JSON values, place by place
     imported     a function of the user's, by its name
 
+    facets       the catalog of what plugins can meet through
+
     screen       lines, colours and bars, for a terminal or a pipe
     notation     bytes of strangers as text, and back; json_text: values likewise
 

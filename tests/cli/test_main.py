@@ -37,7 +37,7 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines() if line[:4] == "    "] == (
-        ["snapshot", "state", "bench", "include", "version"]
+        ["snapshot", "state", "facets", "bench", "include", "version"]
     )
 
 
