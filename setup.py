@@ -1,4 +1,4 @@
-"""Builds the compiled core; what else the package is stands in pyproject.toml.
+"""Builds the compiled modules; what else the package is stands in pyproject.toml.
 
 LATENCY_KV_VARIANT names a build for tests, into build/<variant>/, to be run with that
 folder first on PYTHONPATH.  Parts are joined by '+':
@@ -48,7 +48,9 @@ SANITIZERS = {
     "thread": ["-fsanitize=thread"],
     "fuzz": ["-fsanitize=address,fuzzer-no-link"],
 }
-# Of the core alone: header rooms compiled into an operator follow its own build.
+COMPILED = ("core.reader", "core.snapshot", "core.store", "plugins.object_state")
+
+# Of these modules alone: header rooms compiled into an operator follow its own build.
 DIRECTIVES = {
     "language_level": 3,
     "cdivision": True,  # every divisor in the core is known not to be zero
@@ -84,13 +86,13 @@ def extensions(parts: list[str]) -> list[Extension]:
         macros["LATENCY_KV_BUILD"] = f'"{VARIANT}"'
     return [
         Extension(
-            f"latency_kv.core.{name}",
-            [f"latency_kv/core/{name}.pyx"],
+            f"latency_kv.{name}",
+            [f"latency_kv/{name.replace('.', '/')}.pyx"],
             define_macros=list(macros.items()),
             extra_compile_args=compile_args,
             extra_link_args=link_args,
         )
-        for name in ("reader", "snapshot", "store")
+        for name in COMPILED
     ]
 
 

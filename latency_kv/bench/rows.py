@@ -7,7 +7,16 @@ may be.  A row without either is there for context.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from latency_kv.bench import documents, finds, footprint, images, pauses, points, scans
+from latency_kv.bench import (
+    documents,
+    finds,
+    footprint,
+    images,
+    pauses,
+    plugin_states,
+    points,
+    scans,
+)
 from latency_kv.bench.figures import (
     MICROSECOND,
     MILLISECOND,
@@ -234,6 +243,30 @@ ROWS = (
         "save 1,000 plugins' documents at once, each",
         documents.side_by_side,
         (Case(_K, "one after another"),),
+    ),
+    Row(
+        "state-get",
+        "get of a plugin's object",
+        plugin_states.get,
+        (Case(_K, "dict", goal=2.0),),
+    ),
+    Row(
+        "state-set",
+        "set of a plugin's object, overwriting",
+        plugin_states.put,
+        (Case(_K, "dict"),),
+    ),
+    Row(
+        "stored-get",
+        "get of a plugin's stored number",
+        plugin_states.stored_get,
+        (Case(_K, "dict and msgspec by hand"),),
+    ),
+    Row(
+        "stored-set",
+        "set of a plugin's stored number, overwriting",
+        plugin_states.stored_set,
+        (Case(_K, "dict and msgspec by hand"),),
     ),
     Row(
         "import",
