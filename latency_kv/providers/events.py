@@ -13,6 +13,7 @@ import logging
 from collections.abc import Hashable
 from functools import partial
 from inspect import isawaitable
+from types import BuiltinMethodType, MethodType, MethodWrapperType
 from typing import TYPE_CHECKING, Any
 
 from pyee.base import EventEmitter
@@ -25,6 +26,9 @@ __all__ = ["PyeeEventBus"]
 # With it no event has the name of one of pyee's own.
 _MARK = ":"
 
+# What is another object each time that it is looked up, and equal to the one before.
+_BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
+
 _logger = logging.getLogger("latency_kv.events")
 
 
@@ -33,8 +37,7 @@ class PyeeEventBus:
 
     Handlers are functions, bound methods or any callables, sync or async; whatever
     awaitable one returns is awaited, on asyncio and trio.  Two handlers are one if they
-    are equal, as a method of one object is each time that it is looked up; those that
-    have no hash are only themselves.
+    are the same object, or the same method of the same object; equal ones are two.
 
     Belongs to one event loop: no method may be called from another thread.
 
@@ -121,8 +124,5 @@ def _name(event: str) -> str:
 
 
 def _identity(handler: EventHandler) -> Hashable:
-    try:
-        hash(handler)
-    except TypeError:
-        return id(handler)
-    return handler
+    # A handler's id is its own as long as its subscription holds it.
+    return handler if isinstance(handler, _BOUND) else id(handler)
