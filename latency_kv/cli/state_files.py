@@ -141,11 +141,12 @@ class Holding:
             number = there_are.get(len(self.backups), f"there are {len(self.backups)}")
             fail(f"{self.directory / self.stem}: there is no backup {index}; {number}")
         path = self.backup_paths[index - 1]
-        for _ in range(_MOST_TRIES):
-            finding = looked_at(path, self.name)
+        finding = looked_at(path, self.name)
+        for _ in range(_MOST_TRIES - 1):
             if finding.health is not Health.CLEARED:
                 break
             sleep(_PAUSE_S)
+            finding = looked_at(path, self.name)
         return finding
 
     def _names_told(self) -> Iterator[str]:

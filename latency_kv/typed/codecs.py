@@ -44,6 +44,15 @@ class Codec(Protocol):
         ...
 
 
+class _Encode(Protocol):
+    """The method `encode` where a slot holds it.
+
+    A Callable there is to pyright a function of the class, and bound to its object.
+    """
+
+    def __call__(self, value: Any, /) -> bytes: ...
+
+
 class MsgpackCodec:
     """MessagePack by msgspec, checked against the type asked for.
 
@@ -58,7 +67,7 @@ class MsgpackCodec:
     __slots__ = ("encode",)
 
     def __init__(self) -> None:
-        self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+        self.encode: _Encode = msgspec.msgpack.Encoder().encode
 
     def decoder(self, type: Any, /) -> Callable[[bytes], Any]:
         """Return the `decode` of a msgspec decoder made for the type."""
@@ -78,7 +87,7 @@ class JsonCodec:
     __slots__ = ("encode",)
 
     def __init__(self) -> None:
-        self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+        self.encode: _Encode = msgspec.json.Encoder().encode
 
     def decoder(self, type: Any, /) -> Callable[[bytes], Any]:
         """Return the `decode` of a msgspec decoder made for the type."""
@@ -158,7 +167,7 @@ class RawCodec:
 
     def encode(self, value: Buffer, /) -> bytes:
         """Return the buffer's bytes, the same object if it is `bytes`."""
-        return value if value.__class__ is bytes else memoryview(value).tobytes()
+        return value if type(value) is bytes else memoryview(value).tobytes()
 
     def decoder(self, type: Any, /) -> Callable[[bytes], Any]:
         """Return the function that makes `bytes`, `bytearray` or `memoryview`."""

@@ -7,7 +7,6 @@ them.  Start at `TypedStore.get_typed`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from latency_kv.errors import StateDecodeError
@@ -15,7 +14,7 @@ from latency_kv.facets.stores import ByteStateStore
 from latency_kv.typed.codecs import Codec, MsgpackCodec
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, TypeForm
 
 __all__ = ["TypedStore"]
 
@@ -61,12 +60,10 @@ class TypedStore:
 
     @overload
     def get_typed(
-        self, key: Buffer, type: type[T], default: None = None
+        self, key: Buffer, type: TypeForm[T], default: None = None
     ) -> T | None: ...
     @overload
-    def get_typed(self, key: Buffer, type: type[T], default: D) -> T | D: ...
-    @overload
-    def get_typed(self, key: Buffer, type: Any, default: Any = None) -> Any: ...
+    def get_typed(self, key: Buffer, type: TypeForm[T], default: D) -> T | D: ...
     def get_typed(self, key: Buffer, type: Any, default: Any = None) -> Any:
         """Return the value under the key as the type, or the default if there is none.
 
@@ -90,12 +87,10 @@ class TypedStore:
 
     @overload
     def update(
-        self, key: Buffer, f: Callable[[T | None], T | None], type: type[T]
+        self, key: Buffer, f: Callable[[T | None], T | None], type: TypeForm[T]
     ) -> T | None: ...
     @overload
-    def update(
-        self, key: Buffer, f: Callable[[Any], Any], type: UnionType = ...
-    ) -> Any: ...
+    def update(self, key: Buffer, f: Callable[[Any], Any]) -> Any: ...
     def update(self, key: Buffer, f: Callable[[Any], Any], type: Any = Any) -> Any:
         """Store what f makes of the value, and return it.
 
@@ -115,66 +110,28 @@ class TypedStore:
             self._put(key, self._encode(value))
         return value
 
-    @overload
     def prefix_scan_typed(
         self,
         prefix: Buffer,
-        type: type[T],
+        type: TypeForm[T],
         *,
         reverse: bool = False,
         limit: int | None = None,
-    ) -> Iterator[tuple[bytes, T]]: ...
-    @overload
-    def prefix_scan_typed(
-        self,
-        prefix: Buffer,
-        type: Any,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[bytes, Any]]: ...
-    def prefix_scan_typed(
-        self,
-        prefix: Buffer,
-        type: Any,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[bytes, Any]]:
+    ) -> Iterator[tuple[bytes, T]]:
         """Scan the keys with the prefix, point-in-time, each value as the type."""
         decode = self._decoders[type]
         scan = self.store.prefix_scan(prefix, reverse=reverse, limit=limit)
         return _decoded(scan, decode, type)
 
-    @overload
     def range_scan_typed(
         self,
         start: Buffer | None,
         stop: Buffer | None,
-        type: type[T],
+        type: TypeForm[T],
         *,
         reverse: bool = False,
         limit: int | None = None,
-    ) -> Iterator[tuple[bytes, T]]: ...
-    @overload
-    def range_scan_typed(
-        self,
-        start: Buffer | None,
-        stop: Buffer | None,
-        type: Any,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[bytes, Any]]: ...
-    def range_scan_typed(
-        self,
-        start: Buffer | None,
-        stop: Buffer | None,
-        type: Any,
-        *,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[bytes, Any]]:
+    ) -> Iterator[tuple[bytes, T]]:
         """Scan the keys in `[start, stop)`, point-in-time, each value as the type."""
         decode = self._decoders[type]
         scan = self.store.range_scan(start, stop, reverse=reverse, limit=limit)

@@ -92,9 +92,9 @@ def test_bytes_that_nest_without_end_raise(typed: TypedStore) -> None:
 
 def test_type_that_cannot_be_made_is_the_callers_mistake(typed: TypedStore) -> None:
     with pytest.raises(TypeError):
-        typed.get_typed(b"absent", 5)
+        typed.get_typed(b"absent", 5)  # type: ignore[call-overload]
     with pytest.raises(TypeError):
-        typed.prefix_scan_typed(b"", 5)
+        typed.prefix_scan_typed(b"", 5)  # type: ignore[arg-type]
 
 
 def test_value_that_cannot_be_encoded_changes_nothing(typed: TypedStore) -> None:
