@@ -9,7 +9,8 @@ Start at `Scope`.
 """
 
 from latency_kv.atoms.data_store import DataStore
-from latency_kv.atoms.factories import Atom, AtomDecorator, atom
+from latency_kv.atoms.decorator import AtomDecorator, atom
+from latency_kv.atoms.factories import Atom
 from latency_kv.atoms.scope import AtomContext, Scope
 from latency_kv.atoms.tags import Tag, tag
 

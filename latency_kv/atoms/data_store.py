@@ -34,24 +34,24 @@ class DataStore:
         self._values: dict[Tag[Any], Any] = {}
 
     @overload
-    def get(self, tag: Tag[T], default: None = None, /) -> T | None: ...
+    def get(self, tag: Tag[T], default: None = None) -> T | None: ...
     @overload
-    def get(self, tag: Tag[T], default: T, /) -> T: ...
+    def get(self, tag: Tag[T], default: T) -> T: ...
     @overload
-    def get(self, tag: Tag[T], default: D, /) -> T | D: ...
-    def get(self, tag: Tag[Any], default: Any = None, /) -> Any:
+    def get(self, tag: Tag[T], default: D) -> T | D: ...
+    def get(self, tag: Tag[Any], default: Any = None) -> Any:
         """Return what is stored, or the default passed here: never the tag's own."""
         return self._values.get(_key(tag), default)
 
-    def set(self, tag: Tag[T], value: T, /) -> None:
+    def set(self, tag: Tag[T], value: T) -> None:
         """Hand over the value, over an older one."""
         self._values[tag] = _key(tag).checked(value)
 
-    def has(self, tag: Tag[Any], /) -> bool:
+    def has(self, tag: Tag[Any]) -> bool:
         """Tell whether something is stored, whatever it is."""
         return _key(tag) in self._values
 
-    def delete(self, tag: Tag[Any], /) -> bool:
+    def delete(self, tag: Tag[Any]) -> bool:
         """Delete the value; return whether there was one."""
         return self._values.pop(_key(tag), _NOTHING) is not _NOTHING
 
@@ -60,10 +60,10 @@ class DataStore:
         self._values.clear()
 
     @overload
-    def get_or_set(self, tag: Tag[T], /) -> T: ...
+    def get_or_set(self, tag: Tag[T]) -> T: ...
     @overload
-    def get_or_set(self, tag: Tag[T], value: T, /) -> T: ...
-    def get_or_set(self, tag: Tag[Any], value: Any = _NOTHING, /) -> Any:
+    def get_or_set(self, tag: Tag[T], value: T) -> T: ...
+    def get_or_set(self, tag: Tag[Any], value: Any = _NOTHING) -> Any:
         """Return what is stored; store the value first if nothing is.
 
         Without a value the tag's default is stored, and without that either it raises

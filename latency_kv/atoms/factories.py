@@ -1,14 +1,14 @@
 """Factories: an atom is a function that makes a value, and what it needs for that.
 
-Nothing runs here.  Start at `atom`.
+Nothing runs here.  Start at `Atom`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, Protocol, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Atom", "AtomDecorator", "atom"]
+__all__ = ["Atom"]
 
 T = TypeVar("T")
 
@@ -42,47 +42,3 @@ class Atom(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Atom {self.name}>"
-
-
-class AtomDecorator(Protocol):
-    """What `atom(deps=...)` returns: it makes an atom of the function under it."""
-
-    @overload
-    def __call__(self, factory: Callable[..., Awaitable[T]], /) -> Atom[T]: ...
-    @overload
-    def __call__(self, factory: Callable[..., T], /) -> Atom[T]: ...
-
-
-@overload
-def atom(
-    factory: Callable[..., Awaitable[T]], /, *, deps: Iterable[Atom[Any]] = ()
-) -> Atom[T]: ...
-@overload
-def atom(
-    factory: Callable[..., T], /, *, deps: Iterable[Atom[Any]] = ()
-) -> Atom[T]: ...
-@overload
-def atom(*, deps: Iterable[Atom[Any]] = ()) -> AtomDecorator: ...
-def atom(
-    factory: Callable[..., Any] | None = None, /, *, deps: Iterable[Atom[Any]] = ()
-) -> Any:
-    """Make an atom of a factory: `factory(ctx, *values of deps)`, sync or async.
-
-    ctx is an AtomContext.  What the factory returns is the atom's value; an awaitable is
-    awaited first.  Also a decorator, `@atom` or `@atom(deps=[...])`.
-
-    >>> from latency_kv.atoms import Scope
-    >>> @atom
-    ... def base(ctx):
-    ...     return 40
-    >>> @atom(deps=[base])
-    ... async def answer(ctx, base):
-    ...     return base + 2
-    >>> import asyncio
-    >>> asyncio.run(Scope().resolve(answer))
-    42
-    """
-    if factory is None:
-        deps = tuple(deps)
-        return lambda factory: Atom(factory, deps)
-    return Atom(factory, deps)

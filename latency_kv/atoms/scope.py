@@ -64,7 +64,7 @@ class AtomContext:
         """
         return self._life.store()
 
-    def cleanup(self, function: Callable[[], Any], /) -> None:
+    def cleanup(self, function: Callable[[], Any]) -> None:
         """Have the function called, sync or async, before the value is dropped.
 
         The last one first.  RuntimeError once that has happened.
@@ -87,16 +87,14 @@ class AtomContext:
 
     async def clean_up(self) -> None:
         """Call the clean-ups, each once whatever the others do; raise what they raise."""
-        try:
-            if self._cleanups:
-                with _collected(f"clean-ups of {self._life.atom!r}") as errors:
-                    await to_the_end(partial(self._call_all, self._cleanups, errors))
-        finally:
+        if not self._cleanups:
             self._cleanups = None
+            return
+        with _collected(f"clean-ups of {self._life.atom!r}") as errors:
+            await to_the_end(partial(self._call_all, self._cleanups, errors))
 
-    @staticmethod
     async def _call_all(
-        functions: list[Callable[[], Any]], errors: list[BaseException]
+        self, functions: list[Callable[[], Any]], errors: list[BaseException]
     ) -> None:
         # One that is called may add another.
         while functions:
@@ -107,6 +105,8 @@ class AtomContext:
                     await result
             except BaseException as error:  # noqa: BLE001 - the others have a turn
                 errors.append(error)
+        # At once: what is added from now on would not be called.
+        self._cleanups = None
 
 
 class _Life:
@@ -120,7 +120,8 @@ class _Life:
         # Whose clean-ups have not been called.
         self.context: AtomContext | None = None
         self.work: Work | None = None
-        # By the first time that it had a value: dependencies come before dependants.
+        # Of its value, in the order in which values were made: what a value was made of
+        # comes before it.
         self.number = 0
         self._store: DataStore | None = None
 
@@ -167,6 +168,8 @@ class Scope:
         self._lives: dict[Atom[Any], _Life] = {}
         # What was invalidated, with the chain of invalidations that led to it.
         self._pending: dict[Atom[Any], tuple[Atom[Any], ...]] = {}
+        # Works that apply what was invalidated before they began.
+        self._applying: set[Work] = set()
         self._numbers = count(1)
         self._flushing = anyio.Lock()
         self._is_disposed = False
@@ -191,13 +194,14 @@ class Scope:
     ) -> None:
         await self.dispose()
 
-    async def resolve(self, atom: Atom[T], /) -> T:
+    async def resolve(self, atom: Atom[T]) -> T:
         """Return the atom's value; the first time, and when invalid, its factory makes it.
 
         Who asks while the factory runs waits for that run and gets what it returns or
         raises; if that run is cancelled, one of those who wait runs it anew.  After a
-        failure its clean-ups are called and the next resolve runs it again.  Raises
-        CircularDependencyError where factories wait for one another.
+        failure its clean-ups are called and the next resolve runs it again; if they fail
+        too, an ExceptionGroup has it all.  Raises CircularDependencyError where factories
+        wait for one another.
         """
         _check_is_atom(atom)
         while True:
@@ -216,7 +220,7 @@ class Scope:
                 return cast(T, life.value)
         return cast(T, work.outcome[0])
 
-    async def set(self, atom: Atom[T], value: T, /) -> None:
+    async def set(self, atom: Atom[T], value: T) -> None:
         """Give the atom a value from outside, in the place of what its factory makes.
 
         The clean-ups of the value before are called; the DataStore stays.
@@ -228,16 +232,16 @@ class Scope:
             if life.work is None:
                 break
             await life.work.wait()
-        self._pending.pop(atom, None)
         life.work = work = Work(self, atom)
+        self._apply_pending(work)
         with work.going_on():
             try:
                 await life.clean_up()
             finally:
                 work.outcome = (value,)
-                self._settle(life, value)
+                self._settle(life, work, value)
 
-    def invalidate(self, atom: Atom[Any], /) -> None:
+    def invalidate(self, atom: Atom[Any]) -> None:
         """Have the factory run again, at the next flush, or resolve of this atom.
 
         Clean-ups are called first.  Once is enough: more calls before that change
@@ -266,8 +270,13 @@ class Scope:
             )
         with _collected("flush") as errors:
             async with self._flushing:
-                while self._pending:
-                    self._check_is_open()
+                while self._pending or self._applying:
+                    if self._is_disposed:
+                        errors.append(_disposed())
+                        break
+                    if not self._pending:
+                        await next(iter(self._applying)).wait()
+                        continue
                     atom, chain = next(iter(self._pending.items()))
                     life = self._lives[atom]
                     if life.work is not None:
@@ -280,7 +289,7 @@ class Scope:
                     except Exception as error:  # noqa: BLE001 - raised at the end
                         errors.append(error)
 
-    async def release(self, atom: Atom[Any], /) -> None:
+    async def release(self, atom: Atom[Any]) -> None:
         """Forget the atom: clean up, and drop its value and its DataStore.
 
         The next resolve starts anew.  The atoms that depend on it keep their values.
@@ -300,21 +309,24 @@ class Scope:
         """
         self._is_disposed = True
         with _collected("dispose") as errors:
+            release_idle = partial(self._release_idle, errors)
             try:
-                while works := [
-                    life.work for life in self._lives.values() if life.work
-                ]:
-                    await works[0].wait()
+                while self._lives:
+                    if works := [
+                        each.work for each in self._lives.values() if each.work
+                    ]:
+                        await works[0].wait()
+                    else:
+                        await to_the_end(release_idle)
             except BaseException:
                 self._is_abandoned = True
+                await to_the_end(release_idle)
                 raise
-            finally:
-                await to_the_end(partial(self._release_idle, errors))
 
     async def _run(self, life: _Life, chain: tuple[Atom[Any], ...]) -> Any:
         """Take the old value away, run the factory, and keep what it makes."""
-        self._pending.pop(life.atom, None)
         life.work = work = Work(self, life.atom, chain)
+        self._apply_pending(work)
         with work.going_on():
             value = _NOTHING
             try:
@@ -327,18 +339,30 @@ class Scope:
                 work.outcome = (value,)
             except BaseException as error:
                 value = _NOTHING
-                if isinstance(error, Exception):
-                    work.error = error
-                try:
-                    await life.clean_up()
-                except Exception as second:
-                    _logger.error("a clean-up failed too", exc_info=second)
+                failure = await self._clean_up_behind(life, error)
+                if isinstance(failure, Exception):
+                    work.error = failure
+                if failure is not error:
+                    raise failure from None
                 raise
             finally:
-                self._settle(life, value)
+                self._settle(life, work, value)
         if self._is_abandoned:
             await self._release(life)
         return value
+
+    async def _clean_up_behind(
+        self, life: _Life, error: BaseException
+    ) -> BaseException:
+        """Clean up behind a factory that raised; return what there is to raise now."""
+        try:
+            await life.clean_up()
+        except Exception as second:
+            if isinstance(error, Exception):
+                what = f"{life.atom!r} failed, and so did its clean-ups"
+                return ExceptionGroup(what, [error, second])
+            _logger.error("%r: a clean-up failed", life.atom, exc_info=second)
+        return error
 
     async def _run_again(self, life: _Life, chain: tuple[Atom[Any], ...]) -> None:
         if life.atom in chain:
@@ -362,10 +386,15 @@ class Scope:
         current = Work.current()
         return current if current is not None and current.owner is self else None
 
-    def _settle(self, life: _Life, value: Any) -> None:
+    def _apply_pending(self, work: Work) -> None:
+        if self._pending.pop(work.atom, None) is not None:
+            self._applying.add(work)
+
+    def _settle(self, life: _Life, work: Work, value: Any) -> None:
+        self._applying.discard(work)
         life.value = value
         life.work = None
-        if value is not _NOTHING and not life.number:
+        if value is not _NOTHING:
             life.number = next(self._numbers)
 
     async def _release(self, life: _Life) -> None:
@@ -380,8 +409,11 @@ class Scope:
                 self._pending.pop(life.atom, None)
 
     async def _release_idle(self, errors: list[BaseException]) -> None:
+        """Release the last made first, up to one that somebody else is at."""
         lives = sorted(self._lives.values(), key=lambda life: life.number, reverse=True)
         for life in lives:
+            if life.work is not None and not self._is_abandoned:
+                return
             if life.work is None and life.atom in self._lives:
                 try:
                     await self._release(life)
@@ -395,7 +427,11 @@ class Scope:
 
     def _check_is_open(self) -> None:
         if self._is_disposed:
-            raise RuntimeError("this scope is disposed: make another")
+            raise _disposed()
+
+
+def _disposed() -> RuntimeError:
+    return RuntimeError("this scope is disposed: make another")
 
 
 def _check_is_atom(atom: Atom[Any]) -> None:
