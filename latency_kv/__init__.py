@@ -12,7 +12,7 @@ from latency_kv.core.store import InMemoryStore
 
 if TYPE_CHECKING:
     from latency_kv.atoms.data_store import DataStore
-    from latency_kv.atoms.factories import atom
+    from latency_kv.atoms.decorator import atom
     from latency_kv.atoms.scope import Scope
     from latency_kv.atoms.tags import Tag, tag
     from latency_kv.checkpoints.directory import CheckpointDirectory
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         StateData,
         StateStore,
     )
+    from latency_kv.plugins.context import PluginContext
+    from latency_kv.plugins.manager import PluginManager
     from latency_kv.plugins.state_manager import StateManager
     from latency_kv.typed.store import TypedStore
 
@@ -34,6 +36,8 @@ __all__ = [
     "DocumentStateStore",
     "FileSystemStateStore",
     "InMemoryStore",
+    "PluginContext",
+    "PluginManager",
     "PluginStateStore",
     "Scope",
     "StateData",
@@ -53,6 +57,8 @@ _LATER = {
     "DataStore": "latency_kv.atoms.data_store",
     "DocumentStateStore": "latency_kv.facets.stores",
     "FileSystemStateStore": "latency_kv.documents.store",
+    "PluginContext": "latency_kv.plugins.context",
+    "PluginManager": "latency_kv.plugins.manager",
     "PluginStateStore": "latency_kv.facets.stores",
     "Scope": "latency_kv.atoms.scope",
     "StateData": "latency_kv.facets.stores",
@@ -60,7 +66,7 @@ _LATER = {
     "StateStore": "latency_kv.facets.stores",
     "Tag": "latency_kv.atoms.tags",
     "TypedStore": "latency_kv.typed.store",
-    "atom": "latency_kv.atoms.factories",
+    "atom": "latency_kv.atoms.decorator",
     "tag": "latency_kv.atoms.tags",
 }
 
