@@ -4,7 +4,8 @@
 #
 #   make run        the flights operator over a year of flights, compiled and in plain Python,
 #                   then killed five times while it checkpoints, and recovered; a plugin
-#                   host whose documents are migrated, damaged, recovered and restored
+#                   host whose documents are migrated, damaged, recovered and restored;
+#                   plugins that meet through facets, killed, and gone on from a snapshot
 #   make test       every test, with small counts
 #   make check      the same with full counts: tens of minutes
 #   make sanitize   the engine's tests under ASan, UBSan and TSan
@@ -42,6 +43,9 @@ run: $(ENVS)/examples/flights
 	rm -rf build/plugin_host
 	cd examples && $(ENVS)/examples/bin/python -B -m plugin_host \
 		--state $(CURDIR)/build/plugin_host
+	rm -rf build/facet_host
+	cd examples && $(ENVS)/examples/bin/python -B -m facet_host \
+		--state $(CURDIR)/build/facet_host
 
 test: $(ENVS)/test/flights
 	$(ENVS)/test/bin/python -P -m pytest $(SIDE_BY_SIDE)
