@@ -18,8 +18,7 @@ One event loop, asyncio's or trio's, and no second thread.  Start at `Scope.reso
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from inspect import isawaitable
 from itertools import count
@@ -31,7 +30,7 @@ import anyio
 from latency_kv.atoms.data_store import DataStore
 from latency_kv.atoms.factories import Atom
 from latency_kv.atoms.work import Work
-from latency_kv.cancellation import to_the_end
+from latency_kv.endings import collected, to_the_end
 from latency_kv.errors import InvalidationLoopError
 
 __all__ = ["AtomContext", "Scope"]
@@ -90,7 +89,7 @@ class AtomContext:
         if not self._cleanups:
             self._cleanups = None
             return
-        with _collected(f"clean-ups of {self._life.atom!r}") as errors:
+        with collected(f"clean-ups of {self._life.atom!r}", _tell) as errors:
             await to_the_end(partial(self._call_all, self._cleanups, errors))
 
     async def _call_all(
@@ -268,7 +267,7 @@ class Scope:
                 f"flush in the factory of {current.atom!r}, which it would have to wait "
                 "for: invalidate, and flush when it is over"
             )
-        with _collected("flush") as errors:
+        with collected("flush", _tell) as errors:
             async with self._flushing:
                 while self._pending or self._applying:
                     if self._is_disposed:
@@ -308,7 +307,7 @@ class Scope:
         released all the same, and they clean up behind themselves.
         """
         self._is_disposed = True
-        with _collected("dispose") as errors:
+        with collected("dispose", _tell) as errors:
             release_idle = partial(self._release_idle, errors)
             try:
                 while self._lives:
@@ -357,11 +356,11 @@ class Scope:
         """Clean up behind a factory that raised; return what there is to raise now."""
         try:
             await life.clean_up()
-        except Exception as second:
+        except Exception as second:  # noqa: BLE001 - raised with the first, or told
             if isinstance(error, Exception):
                 what = f"{life.atom!r} failed, and so did its clean-ups"
                 return ExceptionGroup(what, [error, second])
-            _logger.error("%r: a clean-up failed", life.atom, exc_info=second)
+            _tell(second)
         return error
 
     async def _run_again(self, life: _Life, chain: tuple[Atom[Any], ...]) -> None:
@@ -441,17 +440,5 @@ def _check_is_atom(atom: Atom[Any]) -> None:
         )
 
 
-@contextmanager
-def _collected(what: str) -> Iterator[list[BaseException]]:
-    """Raise at the end what was put into the list; log it where something else is."""
-    errors: list[BaseException] = []
-    try:
-        yield errors
-    except BaseException:
-        for error in errors:
-            _logger.error("%s: this failed too", what, exc_info=error)
-        raise
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup(f"{what}: several failed", errors)
+def _tell(error: BaseException) -> None:
+    _logger.error("this failed too", exc_info=error)

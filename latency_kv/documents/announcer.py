@@ -12,8 +12,8 @@ from inspect import isawaitable
 
 from anyio import Event
 
-from latency_kv.cancellation import to_the_end
 from latency_kv.documents.events import Emitter, StateEvent
+from latency_kv.endings import to_the_end
 
 __all__ = ["Announcer"]
 

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from anyio import create_task_group, get_cancelled_exc_class
 
-from latency_kv.cancellation import to_the_end
 from latency_kv.documents.announcer import Announcer
 from latency_kv.documents.deferred import Deferred, DeferredSaves
 from latency_kv.documents.document import checked_version, detached
@@ -52,6 +51,7 @@ from latency_kv.documents.migrations import migrated, plan
 from latency_kv.documents.names import stem_of
 from latency_kv.documents.operations import Operations
 from latency_kv.documents.threads import in_thread
+from latency_kv.endings import to_the_end
 from latency_kv.errors import (
     StateFormatError,
     StateParseError,

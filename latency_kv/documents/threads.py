@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from anyio import get_cancelled_exc_class, lowlevel, sleep, to_thread
 
-from latency_kv.cancellation import to_the_end
+from latency_kv.endings import to_the_end
 
 __all__ = ["in_thread"]
 

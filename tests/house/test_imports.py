@@ -22,7 +22,7 @@ PACKAGE = TESTS.parent / "latency_kv"
 FLOORS = {
     "errors": 0,
     "durable": 0,
-    "cancellation": 0,
+    "endings": 0,
     "facets": 0,
     "core": 1,
     "typed": 2,
