@@ -252,7 +252,10 @@ class Scope:
         life = self._lives.get(atom)
         if life is None or (life.value is _NOTHING and life.work is None):
             return
-        self._pending.setdefault(atom, self._chain_here())
+        chain = self._chain_here()
+        # What is asked for from outside begins a chain, whoever else asks for it.
+        if not chain or atom not in self._pending:
+            self._pending[atom] = chain
 
     async def flush(self) -> None:
         """Apply every invalidation, those too that the factories make meanwhile.
