@@ -193,9 +193,10 @@ class PluginManager:
         CircularDependencyError, AmbiguousFacetError, or PluginHookError for an
         `activate` that raised; several as an ExceptionGroup.
         """
-        self._demand_registered(name)
         with collected(f"load of {name!r}", self._tell) as errors:
             async with self._alone():
+                # Not before: somebody may unregister it while this waits.
+                self._demand_registered(name)
                 if name not in self._loaded:
                     errors += (await self._load([name])).get(name, [])
 
