@@ -9,6 +9,7 @@ Start at `kill_often`.
 import contextlib
 import gc
 import os
+import select
 import shutil
 import signal
 import struct
@@ -25,6 +26,9 @@ Acknowledge: TypeAlias = Callable[[int], None]
 
 # From before the first call of a child to some writes later.
 LONGEST_LIFE_S = 0.008
+
+# On however slow a machine.
+PATIENCE_S = 60.0
 
 _NUMBER = struct.Struct("<q")
 
@@ -52,6 +56,10 @@ class Child:
             os.close(self.pipe)
             _live(write, its_pipe)
         os.close(its_pipe)
+
+    def wait_for_word(self) -> None:
+        """Wait until it has acknowledged something, or has ended."""
+        select.select([self.pipe], [], [], PATIENCE_S)
 
     def end(self) -> None:
         """Begin to end it, unless it ended."""

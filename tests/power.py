@@ -41,6 +41,10 @@ MOUNTS = ("data=ordered", "data=writeback")
 # How long a writer lives: a write takes about a millisecond here.
 LONGEST_LIFE_S = 0.02
 
+# Each such cut comes after the first write, however slow the disk is: a cut before it
+# proves nothing.
+WAITED_FOR = 3
+
 # An unmounting that comes too early is tried again.
 UNMOUNTS = 200
 PAUSE_S = 0.005
@@ -52,8 +56,11 @@ class PowerDisk:
     With `data=writeback` a file's bytes and its names reach the disk in any order.
     """
 
-    def __init__(self, options: str = "data=ordered") -> None:
+    def __init__(
+        self, options: str = "data=ordered", *, size: int = IMAGE_SIZE
+    ) -> None:
         self.options = options
+        self.size = size
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
@@ -62,7 +69,7 @@ class PowerDisk:
         self.folder = scratch / "mounted"
         self.folder.mkdir()
         with self.image.open("wb") as file:
-            file.truncate(IMAGE_SIZE)
+            file.truncate(self.size)
         _run("mkfs.ext4", "-q", "-F", str(self.image))
         try:
             self.mount()
@@ -162,6 +169,8 @@ def cut_often(
     count = 0
     for number in range(cuts):
         child = Child(write)
+        if number % WAITED_FOR == 0:
+            child.wait_for_word()
         time.sleep(random.uniform(0, LONGEST_LIFE_S))
         disk.cut()
         acknowledged = child.kill()
