@@ -62,8 +62,8 @@ def graph(
         below = "".join(LAYERS[: layer_of[id]]) if is_layered else FACETS
         if chance.random() < SERVED_RATE:
             below = "".join(facet for facet in below if facet in served)
-        facets = chance.sample(below, min(len(below), chance.randint(0, 3)))
-        requires = [_requirement(chance, facet, provided) for facet in facets]
+        wanted = chance.sample(below, min(len(below), chance.randint(0, 3)))
+        requires = [_requirement(chance, facet, provided) for facet in wanted]
         made.append(manifest(id, provided[id], requires))
     chance.shuffle(made)
     return made

@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from latency_kv.errors import PluginError
 from latency_kv.plugins.context import PluginContext
-from latency_kv.plugins.manager import Plugin, PluginManager
+from latency_kv.plugins.manager import PluginManager
 from latency_kv.plugins.manifest import FacetProvision, FacetRequirement
 from latency_kv.plugins.registry import FacetRegistry
 from latency_kv.providers.events import PyeeEventBus
@@ -103,13 +103,14 @@ class Host:
         **deeds: Any,
     ) -> Noted:
         """Register a noted plugin; `F:q` is the facet F with the qualifier q."""
-        plugin: Plugin = Noted(self.journal, id, provides, requires, **deeds)
+        plugin = Noted(self.journal, id, provides, requires, **deeds)
         self.plugins.register(plugin)
         self.noted[id] = plugin
         return plugin
 
     @property
-    def loaded(self) -> tuple[str, ...]:
+    def loaded(self) -> Any:
+        """The manager's; any, for mypy believes that no call changes a tuple."""
         return self.plugins.loaded
 
     @property

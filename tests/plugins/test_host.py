@@ -52,7 +52,7 @@ QUESTION = DecisionSpec(
     "high",
 )
 
-PROVIDERS = {
+PROVIDERS: dict[str, type[Any]] = {
     "IssueTracker": InMemoryIssueTracker,
     "SourceControl": InMemorySourceControl,
     "DevAgent": InMemoryDevAgent,
@@ -123,7 +123,7 @@ async def test_other_plugins_are_got_by_name_while_they_are_loaded(host: Host) -
     assert context.get_plugin("a") is host.noted["a"]
     await host.plugins.unload("b")
     assert context.get_plugin("b") is None
-    other.first = lambda context: context.missing
+    other.first = lambda context: 1 / 0
     with pytest.raises(PluginHookError):
         await host.plugins.load("b")
     assert context.get_plugin("b") is None
@@ -304,7 +304,7 @@ async def test_every_facet_is_provided_by_one_plugin_to_another(
     """The rows of the maturity table: each facet can be met through contexts."""
     facet = getattr(import_module(entry.module), entry.name)
     kind = PROVIDERS[entry.name]
-    provider = kind.__new__(kind)
+    provider: object = object.__new__(kind)
     host.add("user", requires=[entry.name])
     host.add("provider", [FacetProvision(facet)], is_owing=True)
     host.noted["provider"].first = provide(facet, provider)
@@ -623,7 +623,7 @@ async def test_context_that_is_over_raises(host: Host, is_failed: bool) -> None:
     host.registry.register(DecisionHandler, InMemoryDecisionHandler())
     plugin = host.add("a", ["Y"], ["X"])
     if is_failed:
-        plugin.first = lambda context: context.missing
+        plugin.first = lambda context: 1 / 0
         with pytest.raises(PluginHookError):
             await host.plugins.load("a")
     else:

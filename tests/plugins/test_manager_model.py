@@ -29,7 +29,7 @@ from plugins.noted import Host, Noted, leaves
 pytestmark = pytest.mark.anyio
 
 # Lives of a host, in `make test` and in `make check`.
-LIVES = 300, 8_000
+LIVES = 200, 8_000
 MOST_PLUGINS = 8
 MOST_CALLS = 10
 

@@ -32,11 +32,11 @@ from plugins.noted import Host, Noted, leaves
 from schedules import Hops, play, play_on_trio
 
 # Of each kind, in `make test` and in `make check`.
-ON_ASYNCIO = 400, 40_000
+ON_ASYNCIO = 300, 40_000
 ON_TRIO = 150, 8_000
 
 # To be seen what they do at all.
-SURVEYED = 300
+SURVEYED = 200
 
 # How many run in asyncio's own order, first in, first out.
 UNSHUFFLED_RATE = 0.2

@@ -162,6 +162,46 @@ async def test_unregister_while_loading_leaves_no_orphan(host: Host, id: str) ->
     assert host.loaded == ()
 
 
+async def test_unregister_is_right_again_when_loading_is_over(host: Host) -> None:
+    gate = Gate()
+    host.add("a", first=gate.wait)
+    host.add("b")
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(host.plugins.load, "a")
+            await gate.reached.wait()
+            scope.cancel()
+    host.plugins.unregister("a")
+    host.plugins.unregister("b")
+    await host.plugins.load_all()
+    assert host.journal == ["+a"]
+
+
+async def test_unregister_of_who_is_waited_for_is_told_to_its_loader(
+    host: Host,
+) -> None:
+    """Nobody returns as if all were well with a plugin that is gone."""
+    host.add("a")
+    errors: list[PluginError] = []
+
+    async def load() -> None:
+        try:
+            await host.plugins.load("a")
+        except PluginError as error:
+            errors.append(error)
+
+    async def unregister() -> None:
+        try:
+            host.plugins.unregister("a")
+        except PluginError as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(load)
+        group.start_soon(unregister)
+    assert [error.plugin_name for error in errors] == ["a"]
+
+
 async def test_register_while_others_are_loaded(host: Host) -> None:
     gate = Gate()
     host.add("a", ["X"], first=gate.wait)
@@ -210,6 +250,20 @@ async def test_cancelled_task_goes_on_cancelled(host: Host) -> None:
     assert scope.cancelled_caught
     assert not reached_end
     assert host.loaded == ()
+
+
+async def test_failure_before_a_cancellation_is_not_lost() -> None:
+    logger = InMemoryLogger()
+    host = Host(logger=logger)
+    host.add("a", first=lambda context: 1 / 0)
+    host.add("b", first=lambda context: anyio.sleep_forever())
+    with anyio.move_on_after(0.01):
+        await host.plugins.load_all()
+    assert host.journal == ["+a", "+b"]
+    told = [f"{each.message} {each.context}" for each in logger.messages]
+    assert any("'a'" in each and "ZeroDivisionError" in each for each in told)
+    assert host.loaded == ()
+    await host.check()
 
 
 async def test_cancelled_while_waiting_does_nothing(host: Host) -> None:
@@ -514,7 +568,7 @@ def test_hook_that_calls_the_manager_is_refused(
         async def call(*_: object) -> None:
             await getattr(host.plugins, name)(*arguments)
 
-        host.add("a", **{hook: call})
+        setattr(host.add("a"), hook, call)
         with pytest.raises(PluginHookError) as caught:
             await host.plugins.load("a")
             await host.plugins.unload("a")

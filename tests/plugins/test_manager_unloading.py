@@ -343,6 +343,19 @@ async def test_failing_bus_keeps_no_plugin_loaded(end: Any) -> None:
     assert host.provided == {}
 
 
+async def test_failing_bus_hides_no_failure_of_an_activation() -> None:
+    def first(context: PluginContext) -> None:
+        raise KeyError("the plugin's")
+
+    host = Host(events=BrokenBus())
+    host.add("a", ["A"], first=first)
+    with pytest.raises(PluginHookError) as caught:
+        await host.plugins.load("a")
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert host.provided == {}
+    assert host.loaded == ()
+
+
 # Leaving
 
 
