@@ -666,14 +666,20 @@ async def test_host_s_own_provider_serves_in_place_of_one_that_fails(
 
 
 async def test_one_that_failed_does_not_fail_twice_in_one_load(host: Host) -> None:
-    for index in range(4):
-        first = fail if index % 2 else None
+    def fail_once(context: PluginContext) -> None:
+        if len(host.noted[context.plugin_name].contexts) > 1:
+            raise Halt
+        raise TroubleError
+
+    for index in range(10):
+        first = fail_once if index % 2 else None
         host.add(f"p{index}", [FacetProvision("X", priority=index)], first=first)
     for index in range(3):
         host.add(f"user{index}", requires=["X"])
-    await raised_by(host.plugins.load_all())
-    assert sorted(host.journal) == sorted({*host.journal})
-    assert len(host.loaded) == 5
+    error = await raised_by(host.plugins.load_all())
+    assert [*kept(error).values()] == [PluginHookError] * 5
+    assert len(host.journal) == len({*host.journal}) == 13
+    assert len(host.loaded) == 8
 
 
 async def test_provision_that_is_owed_is_an_error(host: Host) -> None:
@@ -692,6 +698,17 @@ async def test_provision_that_is_owed_is_an_error(host: Host) -> None:
     plugin.is_owing, plugin.first = False, None
     await host.plugins.load_all()
     assert host.loaded == ("a", "user")
+
+
+async def test_provision_that_is_owed_with_one_qualifier_is_an_error(
+    host: Host,
+) -> None:
+    host.add(
+        "a", ["X:p", "X:q"], is_owing=True, first=lambda ctx: ctx.provide("X", 1, "p")
+    )
+    error = await raised_by(host.plugins.load("a"))
+    assert type(error) is PluginError
+    assert host.provided == {}
 
 
 async def test_provision_of_what_the_manifest_has_not_is_an_error(host: Host) -> None:

@@ -241,24 +241,30 @@ async def test_cancelled_activation_leaves_nothing(host: Host) -> None:
 
 async def test_cancelled_task_goes_on_cancelled(host: Host) -> None:
     """A cancellation is no failure of the plugin's."""
-    host.add("a", first=lambda context: anyio.sleep_forever())
+    gate = Gate()
+    host.add("a", first=gate.wait)
     host.add("b")
     reached_end = False
-    with anyio.move_on_after(0.01) as scope:
-        await host.plugins.load_all()
-        reached_end = True
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            group.start_soon(cancel_when, gate.reached, scope)
+            await host.plugins.load_all()
+            reached_end = True
     assert scope.cancelled_caught
     assert not reached_end
+    assert host.journal == ["+a"]
     assert host.loaded == ()
 
 
 async def test_failure_before_a_cancellation_is_not_lost() -> None:
-    logger = InMemoryLogger()
+    logger, gate = InMemoryLogger(), Gate()
     host = Host(logger=logger)
     host.add("a", first=lambda context: 1 / 0)
-    host.add("b", first=lambda context: anyio.sleep_forever())
-    with anyio.move_on_after(0.01):
-        await host.plugins.load_all()
+    host.add("b", first=gate.wait)
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            group.start_soon(cancel_when, gate.reached, scope)
+            await host.plugins.load_all()
     assert host.journal == ["+a", "+b"]
     told = [f"{each.message} {each.context}" for each in logger.messages]
     assert any("'a'" in each and "ZeroDivisionError" in each for each in told)
@@ -278,7 +284,8 @@ async def test_cancelled_while_waiting_does_nothing(host: Host) -> None:
         group.start_soon(host.plugins.load, "a")
         await gate.reached.wait()
         for operation in operations:
-            with anyio.move_on_after(0.01) as scope:
+            with anyio.CancelScope() as scope:
+                group.start_soon(cancel_soon, scope)
                 await operation()
             assert scope.cancelled_caught
         gate.opened.set()
@@ -304,6 +311,11 @@ async def test_another_task_loads_what_a_cancelled_one_did_not(host: Host) -> No
 
 async def cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
     await event.wait()
+    scope.cancel()
+
+
+async def cancel_soon(scope: anyio.CancelScope) -> None:
+    await settle()
     scope.cancel()
 
 
@@ -419,9 +431,10 @@ async def test_cancelled_while_waiting_unloads_all_in_its_turn(
 async def test_cancelled_body_unloads_all(host: Host) -> None:
     host.add("a", ["A"], last=lambda: anyio.sleep(0.001))
     host.add("b", requires=["A"])
-    with anyio.move_on_after(0.01) as scope:
+    with anyio.CancelScope() as scope:
         async with host.plugins as plugins:
             await plugins.load_all()
+            scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert host.journal == ["+a", "+b", "-b", "-a"]
