@@ -8,7 +8,7 @@ package: every floor raises from here.  Start at `LatencyKVError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ __all__ = [
     "FacetErrorCode",
     "FacetNotFoundError",
     "InvalidationLoopError",
+    "JsonValueError",
     "LatencyKVError",
     "LockTimeoutError",
     "MissingDependencyError",
@@ -81,6 +82,20 @@ class StateDecodeError(LatencyKVError, ValueError):
         if len(self.key) > _SHOWN_KEY_SIZE:
             shown += f"... of {len(self.key)} bytes"
         return f"{self.reason} (key {shown})"
+
+
+class JsonValueError(LatencyKVError, ValueError):
+    """A value that JSON has no word for, or bytes that are no JSON value.
+
+    The reason begins with the place: what is wrong may be deep within.
+
+    >>> str(JsonValueError("value['a'][2]: JSON has no nan"))
+    "value['a'][2]: JSON has no nan"
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class DurabilityError(LatencyKVError, OSError):
@@ -167,59 +182,98 @@ class SnapshotVersionError(SnapshotError, ValueError):
 
 
 class StateError(LatencyKVError):
-    """An operation on a plugin's document that failed; what did is `__cause__`.
+    """An operation on a document or a stored value that failed; what did is `__cause__`.
 
-    path is the file that it is about, None where no file is.
+    plugin_name is whose document it is about, and path the file; key is whose value, and
+    store the URL of what keeps it, without credentials.  What does not apply is None.
 
     >>> from pathlib import Path
     >>> str(StateError("clock", "it cannot be read", Path("clock.json")))
     "plugin 'clock': it cannot be read (clock.json)"
+    >>> str(StateError(None, "it is full", key="a", store="redis://db/?namespace=n"))
+    "key 'a' of redis://db/?namespace=n: it is full"
     """
 
-    def __init__(self, plugin_name: str, reason: str, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        plugin_name: str | None,
+        reason: str,
+        path: Path | None = None,
+        *,
+        key: str | None = None,
+        store: str | None = None,
+    ) -> None:
         # Not handed up: OSError would take them for a number and its text.
         super().__init__()
         self.args = plugin_name, reason, path
         self.plugin_name = plugin_name
         self.reason = reason
         self.path = path
+        # Not in args: what is pickled has them from the instance's dict.
+        self.key = key
+        self.store = store
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(vars(self))
+        # An OSError's number is not in its dict.
+        number = getattr(self, "errno", None)
+        if number is not None:
+            state["errno"] = number
+        return type(self), self.args, state
 
     def __str__(self) -> str:
+        whose = [] if self.plugin_name is None else [f"plugin {self.plugin_name!r}"]
+        if self.key is not None:
+            key = repr(self.key[:_SHOWN_KEY_SIZE])
+            if len(self.key) > _SHOWN_KEY_SIZE:
+                key += f"... of {len(self.key)} characters"
+            whose.append(f"key {key}")
+        if self.store is not None:
+            whose.append(self.store)
         where = "" if self.path is None else f" ({self.path})"
-        return f"plugin {self.plugin_name!r}: {self.reason}{where}"
+        return f"{' of '.join(whose)}{': ' if whose else ''}{self.reason}{where}"
 
 
 class StateReadError(StateError, OSError):
-    """A document or a backup that is not there or that the system does not let read.
+    """What is not there, or cannot be read: a document, a backup, a store's values.
 
     errno is the system's, None where it has none.
     """
 
 
 class StateWriteError(StateError, OSError):
-    """A document that was not written: the one before it stands.
+    """A change that was not made: the document or the value before it stands.
 
     errno is the system's, such as ENOSPC, None where it has none.
     """
 
 
 class OutcomeUnknownError(StateError, OSError):
-    """A change that was made, and that nobody can say will last.
+    """A change that nobody can say was made, or will last.
 
-    What was written can be read.  Making the same change again is safe.
+    That of a document was made, may be lost in a power cut, and is safe to make again.
+    One that was on its way to a server may have been applied, once: read before making
+    again what is not the same when made twice.
     """
 
 
 class StateParseError(StateError, ValueError):
-    """A file that is no document of this plugin's, or not a whole one any more.
+    """A file or a stored value that is not what was written, or not a whole one any more.
 
     text is what is in it, with bytes that are no UTF-8 escaped.  Nothing was changed.
     """
 
     def __init__(
-        self, plugin_name: str, reason: str, path: Path | None = None, text: str = ""
+        self,
+        plugin_name: str | None,
+        reason: str,
+        path: Path | None = None,
+        text: str = "",
+        *,
+        key: str | None = None,
+        store: str | None = None,
     ) -> None:
-        super().__init__(plugin_name, reason, path)
+        super().__init__(plugin_name, reason, path, key=key, store=store)
         self.args = plugin_name, reason, path, text
         self.text = text
 

@@ -17,6 +17,7 @@ from latency_kv.errors import (
     FacetErrorCode,
     FacetNotFoundError,
     InvalidationLoopError,
+    JsonValueError,
     LatencyKVError,
     LockTimeoutError,
     MissingDependencyError,
@@ -80,12 +81,21 @@ def test_state_decode_error_survives_pickling() -> None:
         (SnapshotVersionError(7, 2, Path("a.lkv")), ValueError, "version 7, flags 0x2"),
         (DurabilityError(Path("a.lkv")), OSError, "a.lkv: the file is in place"),
         (LockTimeoutError("d/.lock", 1.5), TimeoutError, "d/.lock: another writer"),
+        (JsonValueError("value[1]: JSON has no nan"), ValueError, "value[1]: JSON"),
         (StateError("clock", "it is gone"), Exception, "plugin 'clock': it is gone"),
         (StateReadError("clock", "no", Path("a")), OSError, "plugin 'clock': no (a)"),
         (StateWriteError("clock", "no", Path("a")), OSError, "plugin 'clock': no (a)"),
         (OutcomeUnknownError("clock", "perhaps"), OSError, "'clock': perhaps"),
         (StateParseError("clock", "no", Path("a"), "{"), ValueError, "no (a)"),
         (StateFormatError("clock", "later"), StateParseError, "later"),
+        (
+            StateReadError(None, "no", key="a", store="redis://h/?namespace=n"),
+            OSError,
+            "key 'a' of redis://h/?namespace=n: no",
+        ),
+        (StateWriteError(None, "it is full", store="lmdb:/d"), OSError, "lmdb:/d: it"),
+        (OutcomeUnknownError(None, "lost", key="a"), OSError, "key 'a': lost"),
+        (StateParseError(None, "no", None, "{", key=""), ValueError, "key '': no"),
         (StateValidationError("clock", "no"), ValueError, "'clock': no"),
         (StateMigrationError("clock", "no"), RuntimeError, "'clock': no"),
         (FacetError("no issue 7", "NOT_FOUND"), Exception, "no issue 7"),
@@ -119,6 +129,24 @@ def test_error_says_where_and_survives_pickling(
         vars(error),
         str(error),
     )
+
+
+def test_state_error_shows_what_there_is_and_no_more() -> None:
+    assert str(StateError(None, "no")) == "no"
+    assert str(StateError(None, "no", Path("a"))) == "no (a)"
+    assert str(StateError(None, "no", key="a", store="memory:")) == (
+        "key 'a' of memory:: no"
+    )
+    long = str(StateError(None, "no", key="\n" * 65_535))
+    assert long.endswith("\\n'... of 65535 characters: no")
+    assert len(long) < 200
+
+
+def test_system_errors_number_survives_pickling() -> None:
+    error = StateWriteError(None, "no", key="a", store="file:/d")
+    error.errno = 28
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.errno, again.key, again.store) == (28, "a", "file:/d")
 
 
 def test_unsound_images_are_caught_by_one_name() -> None:

@@ -65,10 +65,11 @@ def defined(name: str) -> list[Path]:
 
 
 def test_no_public_name_means_two_things() -> None:
+    # A limit, in capitals, is that of the module that it stands in.
     twice = {
         name: [*meanings.values()]
         for name, meanings in homes_of().items()
-        if len(meanings) > 1
+        if len(meanings) > 1 and not name.isupper()
     }
     assert not twice
 
