@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from latency_kv.plugins.context import PluginContext
     from latency_kv.plugins.manager import PluginManager
     from latency_kv.plugins.state_manager import StateManager
+    from latency_kv.providers.state_stores import open_state_store
     from latency_kv.typed.store import TypedStore
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "TypedStore",
     "atom",
     "get_include",
+    "open_state_store",
     "tag",
 ]
 
@@ -67,6 +69,7 @@ _LATER = {
     "Tag": "latency_kv.atoms.tags",
     "TypedStore": "latency_kv.typed.store",
     "atom": "latency_kv.atoms.decorator",
+    "open_state_store": "latency_kv.providers.state_stores",
     "tag": "latency_kv.atoms.tags",
 }
 

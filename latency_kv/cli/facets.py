@@ -45,7 +45,7 @@ class FacetScreen(Screen):
             table.add_row(
                 Text(entry.name, self._look("cyan")),
                 self._status(entry.status),
-                ", ".join(map(_last, entry.providers)) or _NONE,
+                "\n".join(map(_last, entry.providers)) or _NONE,
                 entry.notes,
             )
         self._wrapped(table)

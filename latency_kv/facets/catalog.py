@@ -91,6 +91,14 @@ CATALOG: Final[tuple[CatalogEntry, ...]] = (
         "latency_kv.facets.stores",
         "Awaiting Adoption",
         "persistent values by key",
+        (
+            "latency_kv.providers.memory.MemoryStateStore",
+            "latency_kv.providers.file.FileStateStore",
+            "latency_kv.providers.lmdb.LmdbStateStore",
+            "latency_kv.providers.postgresql.PostgresqlStateStore",
+            "latency_kv.providers.redis.RedisStateStore",
+            "latency_kv.providers.redis_cluster.RedisClusterStateStore",
+        ),
     ),
     CatalogEntry(
         "DecisionHandler",

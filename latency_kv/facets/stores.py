@@ -5,6 +5,14 @@
     PluginStateStore     one plugin's ephemeral objects                      sync
     StateStore           key -> JSON-like value, from memory to a cluster    async
 
+and what a StateStore may be able to do besides, each asked for with `isinstance`:
+
+    AtomicStateStore     set_if_absent, compare_and_set
+    BatchStateStore      get_many, set_many
+    ExpiringStateStore   set with a ttl
+    PagedStateStore      iter_keys
+    OpenedStateStore     all of these, and an end: what `open_state_store` returns
+
 Each docstring says what an implementer owes and what a consumer may rely on.  Keys,
 values and defaults are positional, so an implementer is free in naming them; options
 go by name.
@@ -17,14 +25,16 @@ Knows no implementation.  Start at `ByteStateStore`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
     Protocol,
+    Self,
     TypeAlias,
     TypeVar,
     overload,
@@ -35,10 +45,15 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = [
+    "AtomicStateStore",
+    "BatchStateStore",
     "ByteStateSnapshot",
     "ByteStateStore",
     "DocumentStateStore",
+    "ExpiringStateStore",
     "Migration",
+    "OpenedStateStore",
+    "PagedStateStore",
     "PluginStateStore",
     "ReadableByteState",
     "StateData",
@@ -342,4 +357,120 @@ class StateStore(Protocol):
 
     async def keys(self, prefix: str = "") -> list[str]:
         """List the keys that start with the prefix, taken literally, in no order."""
+        ...
+
+
+@runtime_checkable
+class AtomicStateStore(StateStore, Protocol):
+    """A StateStore in which one of several who write at once can win; async.
+
+    Between the look at the key and the change nobody else's change comes, from whatever
+    task, process or machine.
+    """
+
+    async def set_if_absent(self, key: str, value: Any, /) -> bool:
+        """Store the value if the key is not there; return whether it was stored.
+
+        A stored None is there.
+        """
+        ...
+
+    async def compare_and_set(self, key: str, expected: Any, new: Any, /) -> bool:
+        """Store `new` if the key's value is `expected`; return whether it was stored.
+
+        Values are equal if they are as JSON, in type too: 1, 1.0 and True are three, and
+        a dict's order is nothing.  A key that is not there has no value: to expect None
+        is to expect a stored None.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchStateStore(StateStore, Protocol):
+    """A StateStore that is asked once for many keys; async."""
+
+    @property
+    def set_many_is_atomic(self) -> bool:
+        """Whether `set_many` is applied as a whole or not at all, and seen so."""
+        ...
+
+    async def get_many(self, keys: Iterable[str], /) -> list[Any]:
+        """Return a value for each key, in their order, and None where there is none.
+
+        A key may be asked for twice.
+        """
+        ...
+
+    async def set_many(self, values: Mapping[str, Any], /) -> None:
+        """Store each value under its key, over older ones.
+
+        Whatever is wrong with a key or a value is raised before anything is stored.
+        Where the store is not atomic, a failure may leave some stored and others not.
+        """
+        ...
+
+
+@runtime_checkable
+class ExpiringStateStore(StateStore, Protocol):
+    """A StateStore whose values may have an end; async.
+
+    From its end on a value is not there: not returned, not listed, not in the way of
+    `set_if_absent`, and equal to nothing for `compare_and_set`.  Whatever stores a value
+    without a ttl makes it permanent.
+    """
+
+    @property
+    def ttl_resolution(self) -> float:
+        """In seconds: a ttl is rounded up to a multiple of this."""
+        ...
+
+    async def set(self, key: str, value: Any, /, *, ttl: float | None = None) -> None:
+        """Store the value, over an older one, for `ttl` seconds or for ever.
+
+        ValueError for a ttl that is not above 0.
+        """
+        ...
+
+
+@runtime_checkable
+class PagedStateStore(StateStore, Protocol):
+    """A StateStore whose keys come a page at a time, and in order; async."""
+
+    def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
+        """Iterate over the keys that start with the prefix, by their UTF-8 bytes.
+
+        That is the order of code points; `keys` has it too.  Holds a page of keys, never
+        all.  A key that is there from the first step to the last comes once; one that
+        comes or goes meanwhile comes once or not at all.  Not async itself: the iterator
+        is.
+        """
+        ...
+
+
+@runtime_checkable
+class OpenedStateStore(
+    ExpiringStateStore, AtomicStateStore, BatchStateStore, PagedStateStore, Protocol
+):
+    """A StateStore that can do all there is, and that has an end; an `async with`.
+
+    It opens at the `async with`, or at its first operation.  After the end operations
+    raise RuntimeError.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open it; raise what keeps it from working."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        """End it, as `aclose` does."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of all that it holds; the second time there is nothing to do."""
         ...

@@ -17,8 +17,13 @@ from facets.facts import CODES, METHODS, RECORDS, STATUSES, SYNC
 from latency_kv import errors, facets
 from latency_kv.facets.dev_agent import AbortSignal, DevAgent, StreamChunk
 from latency_kv.facets.stores import (
+    AtomicStateStore,
+    BatchStateStore,
     ByteStateStore,
     DocumentStateStore,
+    ExpiringStateStore,
+    OpenedStateStore,
+    PagedStateStore,
     PluginStateStore,
     StateStore,
 )
@@ -76,6 +81,9 @@ def test_stream_is_an_async_iterator_and_no_coroutine() -> None:
         (DocumentStateStore, True),
         (PluginStateStore, False),
         (StateStore, True),
+        (AtomicStateStore, True),
+        (BatchStateStore, True),
+        (ExpiringStateStore, True),
     ],
 )
 def test_stores_are_sync_or_async_throughout(store: type, is_async: bool) -> None:
@@ -84,6 +92,14 @@ def test_stores_are_sync_or_async_throughout(store: type, is_async: bool) -> Non
     assert {inspect.iscoroutinefunction(each) for each in methods.values()} == {
         is_async
     }
+
+
+@pytest.mark.parametrize("store", [PagedStateStore, OpenedStateStore])
+def test_pages_come_from_an_async_iterator_and_no_coroutine(store: type) -> None:
+    methods = methods_of(store)
+    sync = {each for each in methods if not inspect.iscoroutinefunction(methods[each])}
+    assert sync == {"iter_keys"}
+    assert get_type_hints(methods["iter_keys"])["return"] == AsyncIterator[str]
 
 
 def test_what_a_call_is_about_is_positional_and_the_rest_has_a_name() -> None:

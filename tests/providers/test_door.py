@@ -1,19 +1,31 @@
 """Door: the providers' room lends its names, and imports what is asked for."""
 
+from typing import Any
+
 import pytest
 
 import latency_kv.providers
 from fresh import run_fresh
-from latency_kv.providers import EnvironmentSecretStore, PyeeEventBus, StandardLogger
+from latency_kv.providers import (
+    EnvironmentSecretStore,
+    FileStateStore,
+    MemoryStateStore,
+    PyeeEventBus,
+    StandardLogger,
+    open_state_store,
+)
 
 HEAVY = ["anyio", "asyncio", "pyee", "trio"]
 
 
 def test_names_are_lent() -> None:
-    homes: dict[type, str] = {
+    homes: dict[Any, str] = {
         EnvironmentSecretStore: "secrets",
+        FileStateStore: "file",
+        MemoryStateStore: "memory",
         PyeeEventBus: "events",
         StandardLogger: "logging",
+        open_state_store: "state_stores",
     }
     for provider, home in homes.items():
         assert provider.__module__ == f"latency_kv.providers.{home}"
@@ -31,6 +43,8 @@ def test_unknown_name_is_no_attribute() -> None:
         ("StandardLogger", []),
         ("EnvironmentSecretStore", []),
         ("PyeeEventBus", ["pyee"]),
+        ("MemoryStateStore", ["anyio"]),
+        ("open_state_store", []),
     ],
 )
 def test_provider_imports_what_it_needs(name: str, imported: list[str]) -> None:

@@ -4,7 +4,8 @@ A contract is only as good as what it sees: each of its rules has at least one d
 that it fails on. Start at `test_rule_sees_the_planted_defect`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction, signature
 from typing import Any
 
@@ -13,11 +14,16 @@ import anyio.lowlevel
 import pytest
 
 from latency_kv.facets import (
+    AtomicStateStore,
+    BatchStateStore,
     DecisionHandler,
     DevAgent,
     EventBus,
+    ExpiringStateStore,
     IssueTracker,
     Logger,
+    OpenedStateStore,
+    PagedStateStore,
     Pipeline,
     PipelineDefinition,
     SecretStore,
@@ -176,6 +182,24 @@ class TestSourceControl(InMemory, SourceControlContract):
 
 class TestStateStore(InMemory, StateStoreContract):
     kind = InMemoryStateStore
+    capabilities = (
+        AtomicStateStore,
+        BatchStateStore,
+        ExpiringStateStore,
+        PagedStateStore,
+        OpenedStateStore,
+    )
+    strict = True
+    # So that a planted defect is met by chance in every run.
+    seed = 1
+    steps = 2_000
+
+    async def pass_time(self, provider: Any, seconds: float) -> None:
+        provider.now += seconds
+
+    @asynccontextmanager
+    async def beside(self, provider: Any) -> AsyncIterator[Any]:
+        yield provider.beside()
 
 
 class TestWorkflowEngine(InMemory, WorkflowEngineContract):
