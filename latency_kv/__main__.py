@@ -14,6 +14,7 @@ from importlib import import_module
 _APPS = {
     "snapshot": "look into a snapshot's file: info, verify, get, scan, diff",
     "state": "look after plugins' documents: list, show, restore, ...",
+    "store": "look into a state store, or copy it into another one",
     "facets": "tell what plugins can meet through, and who provides it",
 }
 

@@ -29,6 +29,16 @@ def written(value: Any, *, only_ascii: bool = False) -> str:
     return _escaped(json.dumps(value, ensure_ascii=only_ascii))
 
 
+def compact(value: Any, *, only_ascii: bool = False) -> str:
+    """Return a value in one line of printable JSON, without blanks.
+
+    >>> print(compact({"seats": [12, 13]}))
+    {"seats":[12,13]}
+    """
+    text = json.dumps(value, ensure_ascii=only_ascii, separators=(",", ":"))
+    return _escaped(text)
+
+
 def pretty(value: Any, *, only_ascii: bool = False) -> list[str]:
     """Return the lines of a value, its members indented."""
     text = json.dumps(value, ensure_ascii=only_ascii, indent=2)

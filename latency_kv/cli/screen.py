@@ -29,6 +29,8 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -37,8 +39,9 @@ from rich.text import Text
 
 from latency_kv.cli.notation import ASCII_TEXT, BASE64, TEXT, Notation, printable
 
-# Exit statuses: of all verbs, and of a pipe's end, as the shell tells of a signal.
+# Exit statuses: of all verbs, and of what a signal ended, as the shell tells of it.
 TROUBLE = 2
+INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 
 # How many lines a terminal gets when no limit is given.
@@ -229,20 +232,39 @@ def note(message: str) -> None:
     sys.stderr.write(f"latency-kv: {printable(message)}\n")
 
 
+class _Rate(ProgressColumn):
+    """How many are done, and how many a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        rate = "" if task.speed is None else f", {task.speed:,.0f}/s"
+        return Text(f"{task.completed:,.0f} {self._unit}{rate}")
+
+
 @contextmanager
-def working(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def working(
+    what: str, total: int | None = None, unit: str = ""
+) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal's stderr while work takes long; yields its setter.
 
     Nothing may be printed meanwhile where the bar is.  Without a total it only shows
-    that there is work, and for how long.
+    that there is work, and for how long; with a unit, how many are done a second.
     """
     console = Console(stderr=True)
     if not (sys.stderr.isatty() and console.is_interactive):
         yield lambda done: None
         return
-    columns = [TextColumn(printable(what), markup=False), BarColumn()]
+    columns: list[ProgressColumn] = [
+        TextColumn(printable(what), markup=False),
+        BarColumn(),
+    ]
     if total is not None:
         columns.append(TaskProgressColumn())
+    if unit:
+        columns.append(_Rate(unit))
     bar = Progress(
         *columns,
         TimeElapsedColumn(),

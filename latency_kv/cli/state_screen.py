@@ -8,7 +8,6 @@ Everything is written printable before it comes to a line.  Knows no folder.  St
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -17,9 +16,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from latency_kv.cli.difference import Difference
-from latency_kv.cli.json_text import WRITTEN, place_text, pretty, written
-from latency_kv.cli.notation import ASCII_TEXT
-from latency_kv.cli.screen import SCREENFUL, Line, Screen, note
+from latency_kv.cli.json_screen import NARROWEST, JsonScreen
+from latency_kv.cli.json_text import place_text, written
+from latency_kv.cli.screen import Line, note
 from latency_kv.cli.state_files import Finding, Health, Holding
 
 _MORE = "more follow: --limit N shows N, and a pipe gets all"
@@ -34,11 +33,6 @@ _CUT = "..."
 
 # What a name may be cut behind: an escape stays whole.
 _PIECE = re.compile(r"\\x[0-9a-f]{2}|\\.|.", re.DOTALL)
-
-# Of columns that have to be cut: less tells nothing.
-_NARROWEST = 12
-
-_MEMBER = re.compile(r'( *)("(?:[^"\\]|\\.)*")(: .*)')
 
 
 class Column(NamedTuple):
@@ -65,13 +59,8 @@ class Row(Protocol):
         ...
 
 
-class StateScreen(Screen):
+class StateScreen(JsonScreen):
     """Standard output, for what is in a folder of documents."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        super().__init__(WRITTEN)
-        self.only_ascii = self.text is ASCII_TEXT
-        self.most = SCREENFUL if limit is None and self.terminal else limit
 
     def name(self, holding: Holding) -> str:
         """Return a plugin's name as its verbs take it; the stem of an unknown one."""
@@ -89,7 +78,7 @@ class StateScreen(Screen):
                 self.json(row.facts())
         elif not self.terminal:
             for row in listed:
-                self._write("\t".join(row.fields(self)))
+                self.line("\t".join(row.fields(self)))
         elif listed:
             self._columned(columns, [row.cells(self) for row in listed])
         if self.terminal and len(listed) < len(rows):
@@ -97,39 +86,23 @@ class StateScreen(Screen):
 
     def document(self, finding: Finding) -> None:
         """Write a document as JSON, a member a line."""
-        lines = pretty(_document(finding), only_ascii=self.only_ascii)
-        for line in lines[: self.most]:
-            if not self.terminal:
-                self._write(line)
-                continue
-            shown = self.shortened(line.encode(), self._width)
-            member = _MEMBER.fullmatch(shown)
-            if member:
-                indent, key, value = member.groups()
-                self._print(Text.assemble(indent, (key, "cyan"), value))
-            else:
-                self._print(Text(shown))
-        if self.terminal and self.most is not None and len(lines) > self.most:
+        if self.indented(_document(finding)) and self.terminal:
             note(_MORE)
 
     def document_json(self, finding: Finding) -> None:
         """Write a document as one line of JSON."""
-        self._write(written(_document(finding), only_ascii=True))
+        self.line(written(_document(finding), only_ascii=True))
 
     def differences(self, found: Sequence[Difference], *, json: bool = False) -> None:
         """Write what differs: its mark, its place, its values as JSON."""
         listed = found[: self.most]
         if json:
             for difference in listed:
-                self._write(written(_told(difference), only_ascii=True))
+                self.line(written(_told(difference), only_ascii=True))
         else:
             self.lines(map(self._line, listed))
         if self.terminal and len(listed) < len(found):
             note(_MORE)
-
-    @property
-    def _width(self) -> int:
-        return max(self._console.width - 1, 4 * _NARROWEST)
 
     def _line(self, difference: Difference) -> Line:
         kind, place, old, new = difference
@@ -153,7 +126,7 @@ class StateScreen(Screen):
         for row in rows:
             self._row(row[: len(columns)], columns, widths, "")
             for remark in filter(None, row[len(columns) :]):
-                self._print(Text(_GAP + cut(remark, self._width - len(_GAP))))
+                self._print(Text(_GAP + cut(remark, self.width - len(_GAP))))
 
     def _widths(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]]
@@ -164,9 +137,9 @@ class StateScreen(Screen):
         ]
         elastic = [place for place, column in enumerate(columns) if column.elastic]
         fixed = sum(widths) - sum(widths[place] for place in elastic)
-        room = self._width - fixed - len(_GAP) * (len(columns) - 1)
+        room = self.width - fixed - len(_GAP) * (len(columns) - 1)
         for before, place in enumerate(elastic):
-            share = max(room // (len(elastic) - before), _NARROWEST)
+            share = max(room // (len(elastic) - before), NARROWEST)
             widths[place] = min(widths[place], share)
             room -= widths[place]
         return widths
@@ -190,9 +163,6 @@ class StateScreen(Screen):
         text = Text.assemble(*parts)
         text.rstrip()
         self._print(text)
-
-    def _write(self, line: str) -> None:
-        sys.stdout.write(f"{line}\n")
 
 
 def cut(text: str, columns: int) -> str:

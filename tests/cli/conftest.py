@@ -28,16 +28,18 @@ Keep = Callable[..., Path]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `latency-kv snapshot *arguments` with pipes for its output."""
-    return _running("snapshot", capsys)
+    return running("snapshot", capsys)
 
 
 @pytest.fixture
 def state(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `latency-kv state *arguments` with pipes for its output, nobody to ask."""
-    return _running("state", capsys)
+    return running("state", capsys)
 
 
-def _running(app: str, capsys: pytest.CaptureFixture[str]) -> Run:
+def running(app: str, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs `latency-kv app *arguments`."""
+
     def run(*arguments: str | Path) -> Answer:
         capsys.readouterr()
         status = main([app, *map(str, arguments)])

@@ -37,13 +37,14 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines() if line[:4] == "    "] == (
-        ["snapshot", "state", "facets", "bench", "include", "version"]
+        ["snapshot", "state", "store", "facets", "bench", "include", "version"]
     )
 
 
 VERBS = {
     "snapshot": ["info", "verify", "get", "scan", "diff"],
     "state": ["list", "show", "backups", "validate", "restore", "migrate"],
+    "store": ["get", "set", "delete", "keys", "copy"],
 }
 
 
