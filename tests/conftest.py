@@ -7,6 +7,7 @@ it when the test fails. Start at `seed`.
 
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from kills import quick_folder
 from power import FULL_CUTS, SMALL_CUTS, what_is_missing
+from servers import MISSING
 
 FULL = os.environ.get("LATENCY_KV_CHECK") == "1"
 
@@ -62,3 +64,14 @@ def cuts(full: bool) -> int:
     if reason := what_is_missing():
         pytest.skip(f"no power to cut: {reason}")
     return FULL_CUTS if full else SMALL_CUTS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested for want of a server."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and MISSING in report.longrepr[2]
+    )
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"NOT TESTED: {count} tests: {reason}", red=True)
