@@ -52,4 +52,5 @@ def test_stubs_agree_with_the_compiled_modules(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     allowed.write_text(f"{CYTHON_OWN}\n{BUFFER}\n")
     options = ["--concise", "--ignore-unused-allowlist", f"--allowlist={allowed}"]
+    options += [f"--mypy-config-file={ROOT / 'pyproject.toml'}"]
     run_fresh("-m", "mypy.stubtest", *options, *COMPILED)

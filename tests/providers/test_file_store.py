@@ -9,7 +9,6 @@ import os
 import stat
 import sys
 from collections.abc import Awaitable, Callable
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +17,7 @@ import anyio
 import pytest
 
 from documents.values import nested
+from fresh import call_fresh
 from latency_kv import FileSystemStateStore
 from latency_kv.errors import (
     JsonValueError,
@@ -310,13 +310,13 @@ async def test_changes_of_stores_side_by_side_are_all_made(folder: Path) -> None
     assert len(await FileStateStore(folder).keys()) == 40
 
 
-def count_up(folder: str, times: int) -> None:
+def count_up(folder: str, times: str) -> None:
     """Add to a number by compare_and_set, as often as it takes."""
 
     async def main() -> None:
         async with FileStateStore(folder, durable=False) as states:
             await states.set_if_absent("n", 0)
-            for _ in range(times):
+            for _ in range(int(times)):
                 while True:
                     old = await states.get("n")
                     if await states.compare_and_set("n", old, old + 1):
@@ -326,15 +326,12 @@ def count_up(folder: str, times: int) -> None:
 
 
 async def test_processes_count_without_losing_one(folder: Path) -> None:
-    context = get_context("spawn")
-    processes = [
-        context.Process(target=count_up, args=(str(folder), 25)) for _ in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        await anyio.to_thread.run_sync(process.join)
-        assert process.exitcode == 0
+    function = "providers.test_file_store:count_up"
+    async with anyio.create_task_group() as processes:
+        for _ in range(2):
+            processes.start_soon(
+                anyio.to_thread.run_sync, call_fresh, function, str(folder), "25"
+            )
     assert await FileStateStore(folder).get("n") == 50
 
 
