@@ -26,15 +26,26 @@ Failure: TypeAlias = LinkError | RedisError
 
 # Of a server that starts, is busy, or is between two states of its cluster.
 _PASSING: Final = frozenset(
-    ("LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS")
+    (
+        *("LOADING", "BUSY", "MAXCLIENTS", "NOREPLICAS"),
+        *("TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"),
+    )
 )
 
-# Without a code of their own: too many connections now; a script, while its keys move.
-_PASSING_TEXTS: Final = ("max number of clients", "non local key")
+# What the server says without a code, or with ERR.
+_CODES: Final = {
+    "without any password": "WRONGPASS",
+    "no password is set": "WRONGPASS",
+    "invalid password": "WRONGPASS",
+    "The user executing the script": "NOPERM",
+    "cluster support disabled": "NOCLUSTER",
+    "max number of clients": "MAXCLIENTS",
+    # A script, while its keys are on their way to another node.
+    "non local key": "TRYAGAIN",
+}
 
-# Of whom the server lets in, and what it lets them do.
+# Their texts may have the user's name in them.
 _IDENTITY: Final = frozenset(("NOAUTH", "WRONGPASS", "NOPERM"))
-_LOGIN_TEXTS: Final = ("without any password", "no password is set", "invalid password")
 
 _LOGIN: Final = (
     "look at the user and the password, the URL's or LATENCY_KV_REDIS_USERNAME's and "
@@ -54,13 +65,13 @@ _ADVICE: Final = {
     "WRONGPASS": _LOGIN,
     "NOPERM": "the user needs `~NAMESPACE*` and the commands of strings, sorted sets "
     "and scripts",
+    "NOCLUSTER": "it is no cluster: use redis:",
+    "MAXCLIENTS": "raise its maxclients, or lower pool_size",
     "MOVED": "it is a node of a cluster: use redis-cluster:",
     "CROSSSLOT": "it is a node of a cluster: use redis-cluster:",
     "CLUSTERDOWN": "see CLUSTER INFO for what it lacks",
     "TRYAGAIN": "its keys are on their way to another node: try again later",
 }
-
-_NO_CLUSTER: Final = "cluster support disabled"
 
 _ERRNOS: Final = {
     "OOM": errno.ENOSPC,
@@ -72,15 +83,16 @@ _ERRNOS: Final = {
 
 
 def code_of(failure: Failure) -> str:
-    """Return the first word of the server's refusal, such as OOM; "" if there is none."""
+    """Return the server's word for its refusal, such as OOM; "" if it is none."""
     if isinstance(failure, Unsent) and isinstance(failure.cause, RedisError):
         # What the server said instead of letting us in.
         failure = failure.cause
     if not isinstance(failure, RedisError):
         return ""
     text = str(failure)
-    if any(part in text for part in _LOGIN_TEXTS):
-        return "WRONGPASS"
+    for part, code in _CODES.items():
+        if part in text:
+            return code
     code = failure.status_code or text.partition(" ")[0]
     return code if code.isupper() else ""
 
@@ -89,16 +101,14 @@ def may_pass(failure: Failure) -> bool:
     """Tell whether the same may succeed a little later."""
     code = code_of(failure)
     if isinstance(failure, LinkError) and not code:
-        return not _is_about_certificates(failure)
-    text = str(failure)
-    return code in _PASSING or any(part in text for part in _PASSING_TEXTS)
+        return "CERTIFICATE_VERIFY_FAILED" not in failure.reason
+    return code in _PASSING
 
 
 def told(failure: Failure) -> str:
     """Tell what went wrong and what helps."""
     code = code_of(failure)
     if code in _IDENTITY:
-        # Not its own words, which may have the user's name in them.
         reason = f"the server refuses it: {code}"
     elif isinstance(failure, LinkError):
         reason = failure.reason
@@ -106,8 +116,6 @@ def told(failure: Failure) -> str:
         said = str(failure).partition(" script: ")[0].removeprefix(f"{code} ")
         reason = f"the server refuses it: {code} {said}".rstrip(".")
     advice = _ADVICE.get(code)
-    if _NO_CLUSTER in reason:
-        advice = "it is no cluster: use redis:"
     return f"{reason}; {advice}" if advice else reason
 
 
@@ -119,7 +127,3 @@ def errno_of(failure: Failure) -> int | None:
 def cause_of(failure: Failure) -> BaseException | None:
     """Return the client's exception, for a traceback."""
     return failure.cause if isinstance(failure, LinkError) else failure
-
-
-def _is_about_certificates(failure: LinkError) -> bool:
-    return "CERTIFICATE_VERIFY_FAILED" in failure.reason
