@@ -90,7 +90,7 @@ _SET_AT_ONCE = 2_048
 _META = -1
 
 
-class Unconfirmed(Lost):
+class _Unconfirmed(Lost):
     """It was applied, and too few replicas have confirmed it."""
 
 
@@ -280,6 +280,7 @@ class RedisClusterStateStore(RedisStates):
             if is_redirected and redirect_count < _REDIRECTS:
                 continue
             if not await back_off.again():
+                failure, request = failures[left[-1]], requests[left[-1]]
                 raise self._given_up(failure, request, kind, is_unsure=is_unsure)
             # Whoever does not tell the map will not answer a request either.
             with suppress(LinkError):
@@ -343,7 +344,7 @@ class RedisClusterStateStore(RedisStates):
         kind: Kind,
         remaining: float,
     ) -> list[Any]:
-        """Return a node's answers, each a failure too, or Unconfirmed."""
+        """Return a node's answers, each a failure too, or _Unconfirmed."""
         sent = list(commands)
         if is_asking:
             sent = [part for command in commands for part in ((b"ASKING",), command)]
@@ -374,7 +375,7 @@ class RedisClusterStateStore(RedisStates):
             return answers
         return [
             # What was refused, and what found nothing to do, needs no confirmation.
-            Unconfirmed(reason)
+            _Unconfirmed(reason)
             if not isinstance(answer, RedisError) and answer
             else answer
             for answer in answers

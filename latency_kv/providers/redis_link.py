@@ -114,14 +114,17 @@ def link_options(
 
     timeout and pool_size are the caller's, and win.
     """
-    if timeout is None:
-        timeout = options.get("timeout", TIMEOUT_S)
-    if pool_size is None:
-        pool_size = options.get("pool_size", POOL_SIZE)
-    if not (isfinite(timeout) and timeout > 0):
-        raise ValueError(f"timeout is above 0 seconds, not {timeout}")
-    if pool_size < 1:
-        raise ValueError(f"pool_size is at least 1, not {pool_size}")
+    given = {**options}
+    if timeout is not None:
+        given["timeout"] = timeout
+    if pool_size is not None:
+        given["pool_size"] = pool_size
+    seconds: float = given.get("timeout", TIMEOUT_S)
+    size: int = given.get("pool_size", POOL_SIZE)
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"timeout is above 0 seconds, not {seconds}")
+    if size < 1:
+        raise ValueError(f"pool_size is at least 1, not {size}")
     name, _, password = url.netloc.rpartition("@")[0].partition(":")
     settings: dict[str, Any] = {
         "username": unquote(name) or os.environ.get("LATENCY_KV_REDIS_USERNAME"),
@@ -135,7 +138,7 @@ def link_options(
         raise ValueError(
             f"{url.scheme}: is not encrypted, and knows no ssl_ options; rediss does"
         )
-    return LinkOptions(timeout, pool_size, settings)
+    return LinkOptions(seconds, size, settings)
 
 
 class RedisLink:
