@@ -137,6 +137,7 @@ INSERT INTO latency_kv_state AS state (namespace, key, value, expires_at)
 VALUES ($1, $2, $3, clock_timestamp() + $4::float8 * interval '1 microsecond') {_OVER}
 """
 
+# In the order of the keys: who takes locks in one order waits in no circle.
 _SET_MANY = f"""
 INSERT INTO latency_kv_state AS state (namespace, key, value)
 SELECT $1, entry.key, entry.value
@@ -157,7 +158,8 @@ _DELETE = f"""
 DELETE FROM latency_kv_state AS state WHERE {_OF_KEY} RETURNING {_IS_LIVE}
 """
 
-# Waits for nobody's lock, so nobody can wait for it in a circle.
+# Waits for nobody's lock, so nobody waits with it in a circle.  What is locked and was
+# changed meanwhile is looked at again.
 _RECLAIM = f"""
 WITH past AS MATERIALIZED (
     SELECT namespace, key FROM latency_kv_state WHERE expires_at <= now()
@@ -165,7 +167,6 @@ WITH past AS MATERIALIZED (
 )
 DELETE FROM latency_kv_state AS state USING past
 WHERE state.namespace = past.namespace AND state.key = past.key
-AND state.expires_at <= now()
 """
 
 
@@ -346,11 +347,9 @@ class PostgresqlStateStore:
         self._connections.demand_open()
         entries = {self._key(key): encode_value(value) for key, value in values.items()}
         self._check_size(None, sum(map(len, entries.values())))
-        # In the order of the keys: who takes locks in one order waits in no circle.
-        keys = sorted(entries)
-        raws = [entries[key] for key in keys]
         if not entries:
             return
+        keys, raws = list(entries), list(entries.values())
         await self._connections.run(
             lambda connection: connection.fetchval(
                 _SET_MANY, self._raw_namespace, keys, raws

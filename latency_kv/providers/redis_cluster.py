@@ -1,13 +1,14 @@
 """Redis Cluster: the StateStore facet over several servers, which outlives one of them.
 
-    key  --crc32 mod buckets-->  bucket 7  --"shop{7}"-->  slot 2345  -->  its master
+    key  --crc32 mod buckets-->  bucket 7  --shop{7}-->  the slot of "7"  -->  a master
 
     shop:meta  ->  {"buckets":64}        by whoever opened the namespace first
 
 Each write is a script and a WAIT, sent together on one connection: when it returns, so
 many replicas have it too, and it survives the loss of its master.  It is no more than
 that: a reader may see what is lost before it was confirmed, and while too few replicas
-run, their part of the keys takes no writes.  So two replicas for each master, with
+run, their part of the keys takes no writes.  Nor do the keys of a bucket, but for those
+that are there, while it is on its way to another node.  So two replicas for each master, with
 `min-replicas-to-write 1`, stand the loss of one server better than one.
 
     refused, or not sent          repeated, wherever the slot is by then
@@ -34,7 +35,7 @@ from redis.exceptions import AskError, MovedError, ReadOnlyError, RedisError
 
 from latency_kv.errors import (
     JsonValueError,
-    StateError,
+    OutcomeUnknownError,
     StateParseError,
     StateReadError,
     StateWriteError,
@@ -191,7 +192,7 @@ class RedisClusterStateStore(RedisStates):
             if not self._all_shards:
                 try:
                     buckets = await self._claimed_buckets()
-                except StateError as error:
+                except (StateReadError, StateWriteError, OutcomeUnknownError) as error:
                     # Nothing came of what it was opened for.
                     failed = StateReadError if kind is Kind.READ else StateWriteError
                     raise failed(

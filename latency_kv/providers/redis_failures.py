@@ -71,6 +71,7 @@ _ADVICE: Final = {
     "CROSSSLOT": "it is a node of a cluster: use redis-cluster:",
     "CLUSTERDOWN": "see CLUSTER INFO for what it lacks",
     "TRYAGAIN": "its keys are on their way to another node: try again later",
+    "ASK": "its keys are on their way to another node: try again later",
 }
 
 _ERRNOS: Final = {

@@ -234,7 +234,7 @@ class RedisStates(ABC):
             part = raws[start : start + _ASKED]
             requests = []
             for key, raw in part:
-                shard = await self._shard(raw)
+                shard = await self._shard(raw, key if len(raws) == 1 else None)
                 requests.append(Request(shard, (b"GET", shard.value_prefix + raw), key))
             answers = await self._run(requests, Kind.READ)
             values += [

@@ -758,6 +758,25 @@ async def test_value_ends_at_its_end(store: LmdbStateStore) -> None:
     assert await store.get("a") is None
 
 
+@pytest.mark.parametrize(
+    ("call", "answer", "left"),
+    [
+        (lambda store: store.set_if_absent("key", "new"), True, "new"),
+        (lambda store: store.compare_and_set("key", "old", "new"), False, None),
+        (lambda store: store.delete("key"), False, None),
+    ],
+    ids=["set_if_absent", "compare_and_set", "delete"],
+)
+async def test_write_does_not_see_what_is_over(
+    store: LmdbStateStore, call: Call, answer: bool, left: str | None
+) -> None:
+    """Though nobody has reclaimed it."""
+    await store.set("key", "old", ttl=1)
+    store.clock.now += 1  # type: ignore[attr-defined]
+    assert await call(store) is answer
+    assert await store.get("key") == left
+
+
 async def test_key_that_ends_while_a_page_is_read_is_left_out(
     store: LmdbStateStore,
 ) -> None:

@@ -358,6 +358,18 @@ async def test_any_number_may_make_the_table(database: str) -> None:
         await store.aclose()
 
 
+async def test_who_makes_the_table_is_waited_for(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    store = PostgresqlStateStore(database)
+    async with anyio.create_task_group() as tasks, connection.transaction():
+        await connection.execute(postgresql._MAKE)
+        tasks.start_soon(store.set, "a", 1)
+        await anyio.sleep(0.1)
+    assert await store.get("a") == 1
+    await store.aclose()
+    await connection.close()
+
+
 async def test_who_may_not_make_a_table_may_use_it(
     database: str, postgresql_server: PostgresqlServer, admin: Any
 ) -> None:
@@ -816,16 +828,36 @@ async def test_what_is_renewed_is_not_reclaimed(
     """Whoever reclaims passes over what another one has a lock on."""
     store._ttl_count = 1
     await store.set("a", 1, ttl=1e-6)
+    await store.set("b", 1, ttl=1e-6)
     async with admin.transaction():
         await admin.execute(
-            "UPDATE latency_kv_state SET expires_at = NULL WHERE namespace = $1",
+            "UPDATE latency_kv_state SET expires_at = NULL "
+            "WHERE namespace = $1 AND key = 'a'",
             store.namespace.encode(),
         )
         store._ttl_count = 0
-        await store.set("b", 1, ttl=1e-6)
-    store._ttl_count = 0
-    await store.set("c", 1, ttl=3_600)
+        await store.set("c", 1, ttl=3_600)
+        assert await row_count(admin, store.namespace) == 2
     assert await store.keys() == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "left"),
+    [
+        (WRITES["set_if_absent"], True, "new"),
+        (WRITES["compare_and_set"], False, None),
+        (WRITES["delete"], False, None),
+    ],
+    ids=["set_if_absent", "compare_and_set", "delete"],
+)
+async def test_write_does_not_see_what_is_over(
+    store: PostgresqlStateStore, call: Call, answer: bool, left: str | None
+) -> None:
+    """Though nobody has reclaimed it."""
+    store._ttl_count = 1
+    await store.set("key", "old", ttl=1e-6)
+    assert await call(store) is answer
+    assert await store.get("key") == left
 
 
 async def test_servers_clock_decides(store: PostgresqlStateStore, admin: Any) -> None:

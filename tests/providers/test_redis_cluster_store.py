@@ -1,0 +1,717 @@
+"""Redis Cluster: the contract on six nodes, and what a cluster does besides.
+
+What a failover leaves is in test_cluster_failover.py. Start at
+`TestRedisClusterStateStore`.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from random import Random
+from typing import Any
+from uuid import uuid4
+from zlib import crc32
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+from latency_kv.errors import (
+    OutcomeUnknownError,
+    StateParseError,
+    StateReadError,
+    StateWriteError,
+)
+from latency_kv.facets.stores import OpenedStateStore
+from latency_kv.providers import open_state_store
+from latency_kv.providers import redis_cluster as redis_cluster_module
+from latency_kv.providers.redis_cluster import BUCKETS, RedisClusterStateStore
+from latency_kv.providers.redis_nodes import RedisNodes
+from latency_kv.testing.state_store import StateStoreContract
+from providers.redis_checks import (
+    CALLS,
+    DECISIONS,
+    KEYLESS,
+    READS,
+    SETS,
+    WRITES,
+    Call,
+    members,
+    shown,
+    values,
+)
+from providers.wire import Wire
+from servers import HOST, RedisCluster, RedisServer, free_port
+
+pytestmark = pytest.mark.anyio
+
+by_set = pytest.mark.parametrize("write", SETS.values(), ids=SETS)
+by_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
+by_decision = pytest.mark.parametrize("write", DECISIONS.values(), ids=DECISIONS)
+by_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+TOGETHER = 40
+PATIENCE_S = 60.0
+
+PASSWORD = "hunter2"
+
+# Of stores that are to give up soon.
+HASTY_S = 0.6
+
+# How many times slots change their masters while somebody writes.
+SMALL_MOVES, FULL_MOVES = 2, 20
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The client knows no other."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[RedisCluster]:
+    """A cluster of this module's own, whose slots tests move about."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def store(redis_cluster: RedisCluster) -> AsyncIterator[RedisClusterStateStore]:
+    """A store in a namespace of its own."""
+    async with RedisClusterStateStore(redis_cluster.url, uuid4().hex) as store:
+        yield store
+
+
+class TestRedisClusterStateStore(StateStoreContract):
+    capabilities = (OpenedStateStore,)
+    strict = True
+
+    @pytest.fixture
+    async def provider(
+        self, redis_cluster: RedisCluster, store: RedisClusterStateStore
+    ) -> RedisClusterStateStore:
+        self.cluster = redis_cluster
+        return store
+
+    @asynccontextmanager
+    async def beside(self, provider: Any) -> AsyncIterator[Any]:
+        url, namespace = self.cluster.url, provider.namespace
+        async with RedisClusterStateStore(url, namespace) as second:
+            yield second
+
+
+class TestRedisClusterStateStoreInOneBucket(StateStoreContract):
+    """Which nobody should have, and no replica to wait for."""
+
+    capabilities = (OpenedStateStore,)
+    strict = True
+
+    @pytest.fixture
+    async def provider(
+        self, redis_cluster: RedisCluster
+    ) -> AsyncIterator[RedisClusterStateStore]:
+        url = f"{redis_cluster.url}?buckets=1&replicas=0"
+        async with RedisClusterStateStore(url, uuid4().hex) as store:
+            yield store
+
+
+async def eventually(happened: Callable[[], bool]) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while not await anyio.to_thread.run_sync(happened):
+            await anyio.sleep(0.01)
+
+
+def check_index(cluster: RedisCluster, namespace: str) -> int:
+    """Compare all values with their indexes, and count them; nobody may write."""
+    there: set[tuple[str, str]] = set()
+    listed: set[tuple[str, str]] = set()
+    for node in cluster.masters():
+        own = values(node, namespace), members(node, namespace)
+        assert own[0] == own[1], sorted(own[0] ^ own[1])[:5]
+        there |= own[0]
+        listed |= own[1]
+    assert there == listed
+    return len(there)
+
+
+def master_of(cluster: RedisCluster, name: str) -> RedisServer:
+    """The master that has this name's slot."""
+    for node in cluster.masters():
+        with suppress(AssertionError):
+            node.cli("exists", name)
+            return node
+    raise AssertionError("nobody has it")
+
+
+# The URL, the constructor, the end.
+
+
+async def test_url_names_the_store(redis_cluster: RedisCluster) -> None:
+    namespace = f"n-{uuid4().hex}"
+    query = "replicas=0&buckets=7&deadline=9&timeout=3&pool_size=2"
+    url = redis_cluster.url
+    store: OpenedStateStore = open_state_store(f"{url}/{namespace}?{query}")
+    assert isinstance(store, RedisClusterStateStore)
+    assert store.namespace == namespace and store.buckets == 7
+    shown_url = f"{url}/{namespace}?namespace={namespace}"
+    assert repr(store) == f"RedisClusterStateStore({shown_url!r})"
+    async with store:
+        await store.set("a", 1)
+    # One node is enough to find the others.
+    one = f"redis-cluster://{HOST}:{redis_cluster.nodes[3].port}"
+    async with open_state_store(f"{one}?namespace={namespace}") as other:
+        assert await other.get("a") == 1
+        assert isinstance(other, RedisClusterStateStore) and other.buckets == 7
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("replicas=-1", "replicas=one", "buckets=0", "buckets=16385", "buckets=1.5"),
+        *("deadline=0", "deadline=nan", "deadline=soon", "timeout=0", "pool_size=0"),
+        *("replica=1", "ssl_ca_certs=ca.pem"),
+    ],
+)
+async def test_wrong_option_is_refused_at_once(query: str) -> None:
+    with pytest.raises(ValueError):
+        open_state_store(f"redis-cluster://db:7000/shop?{query}")
+
+
+@pytest.mark.parametrize(
+    "limits", [{"replicas": -1}, {"buckets": 0}, {"deadline": -1}, {"timeout": -1}]
+)
+async def test_wrong_limit_is_refused_at_once(limits: Any) -> None:
+    with pytest.raises(ValueError):
+        RedisClusterStateStore("redis-cluster://db", **limits)
+
+
+async def test_other_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="redis-cluster:"):
+        RedisClusterStateStore("redis://db")
+
+
+async def test_password_is_for_all_nodes_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with RedisCluster({"requirepass": PASSWORD, "masterauth": PASSWORD}) as cluster:
+        with_password = cluster.url.replace("//", f"//:{PASSWORD}@")
+        async with RedisClusterStateStore(with_password, "n") as store:
+            await store.set_many({f"key:{number}": number for number in range(50)})
+            assert PASSWORD not in repr(store)
+        for url in (cluster.url, cluster.url.replace("//", "//:swordfish@")):
+            wrong = RedisClusterStateStore(url, "n")
+            for call in CALLS.values():
+                kind = StateReadError if call in READS.values() else StateWriteError
+                with pytest.raises(kind, match="LATENCY_KV_REDIS_PASSWORD") as info:
+                    await call(wrong)
+                assert info.value.key == (None if call in KEYLESS else "key")
+                assert "swordfish" not in shown(info.value) + repr(wrong)
+            await wrong.aclose()
+        monkeypatch.setenv("LATENCY_KV_REDIS_PASSWORD", PASSWORD)
+        async with RedisClusterStateStore(cluster.url, "n") as store:
+            assert len(await store.keys()) == 50
+
+
+async def test_closed_store_does_nothing_any_more(redis_cluster: RedisCluster) -> None:
+    store = RedisClusterStateStore(redis_cluster.url, uuid4().hex)
+    before = asyncio.all_tasks()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    async with store, anyio.create_task_group() as tasks:
+        for number in range(TOGETHER):
+            tasks.start_soon(store.set, f"key:{number}", number)
+    await store.aclose()
+    assert asyncio.all_tasks() == before
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    for call in CALLS.values():
+        with pytest.raises(RuntimeError, match="closed"):
+            await call(store)
+
+
+async def test_failed_opening_leaves_nothing_behind() -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with RedisServer() as server:
+        url = f"redis-cluster://{HOST}:{server.port},{HOST}:{free_port()}"
+        store = RedisClusterStateStore(url, deadline=HASTY_S)
+        with pytest.raises(StateReadError):
+            async with store:
+                pass
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_other_loop_than_asyncio_is_refused(anyio_backend: str) -> None:
+    store = RedisClusterStateStore("redis-cluster://nowhere.invalid")
+    for call in CALLS.values():
+        with pytest.raises(RuntimeError, match="asyncio only"):
+            await call(store)
+    await store.aclose()
+
+
+# Opening.
+
+
+@by_call
+async def test_server_that_is_no_cluster_is_told_of(
+    call: Call, redis_server: RedisServer
+) -> None:
+    store = RedisClusterStateStore(f"redis-cluster://{HOST}:{redis_server.port}")
+    kind = StateReadError if call in READS.values() else StateWriteError
+    with pytest.raises(kind, match="use redis:") as info:
+        await call(store)
+    assert info.value.key == (None if call in KEYLESS else "key")
+    await store.aclose()
+
+
+async def test_cluster_that_is_away_is_told_of() -> None:
+    url = f"redis-cluster://me:{PASSWORD}@{HOST}:{free_port()},{HOST}:{free_port()}/n"
+    for call in CALLS.values():
+        store = open_state_store(url, deadline=0.1)
+        kind = StateReadError if call in READS.values() else StateWriteError
+        with pytest.raises(kind, match="there is no connection") as info:
+            await call(store)
+        assert PASSWORD not in shown(info.value)
+        await store.aclose()
+
+
+async def test_number_of_buckets_is_kept(redis_cluster: RedisCluster) -> None:
+    namespace = uuid4().hex
+    url = redis_cluster.url
+    async with RedisClusterStateStore(url, namespace, buckets=5) as store:
+        await store.set_many({f"key:{number}": number for number in range(100)})
+    for buckets in (4, 6, BUCKETS):
+        other = RedisClusterStateStore(url, namespace, buckets=buckets)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="5 buckets"):
+                await other.set("a", 1)
+        with pytest.raises(ValueError, match="5 buckets"):
+            await other.__aenter__()
+    async with RedisClusterStateStore(url, namespace) as other:
+        assert other.buckets == 5 and len(await other.keys()) == 100
+    async with RedisClusterStateStore(url, namespace, buckets=5) as other:
+        assert await other.get("key:7") == 7
+    async with RedisClusterStateStore(url, uuid4().hex) as other:
+        assert other.buckets == BUCKETS
+
+
+async def test_first_to_open_decides_about_the_buckets(
+    redis_cluster: RedisCluster,
+) -> None:
+    namespace = uuid4().hex
+    numbers = range(10, 30)
+    opened: list[int | None] = []
+    refused = 0
+
+    async def open_and_write(number: int) -> None:
+        nonlocal refused
+        store = RedisClusterStateStore(redis_cluster.url, namespace, buckets=number)
+        try:
+            await store.set(f"key:{number}", number)
+            opened.append(store.buckets)
+        except ValueError:
+            refused += 1
+        await store.aclose()
+
+    async with anyio.create_task_group() as tasks:
+        for number in numbers:
+            tasks.start_soon(open_and_write, number)
+    assert len(opened) == 1 and refused == len(numbers) - 1
+    async with RedisClusterStateStore(redis_cluster.url, namespace) as store:
+        assert await store.keys() == [f"key:{opened[0]}"]
+
+
+async def test_number_of_buckets_that_is_none_is_told_of(
+    redis_cluster: RedisCluster,
+) -> None:
+    for text in ("nonsense", "64", "{}", '{"buckets":0}', '{"buckets":"64"}'):
+        namespace = uuid4().hex
+        name = f"{namespace}:meta"
+        master_of(redis_cluster, name).cli("set", name, text)
+        with pytest.raises(StateParseError, match=namespace):
+            async with RedisClusterStateStore(redis_cluster.url, namespace):
+                pass
+
+
+async def test_values_are_spread_over_all_masters(
+    redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set_many({f"key:{number}": number for number in range(5_000)})
+    for node in redis_cluster.masters():
+        assert len(values(node, store.namespace)) > 500
+    assert check_index(redis_cluster, store.namespace) == 5_000
+    assert await store.get_many(f"key:{number}" for number in range(5_000)) == [
+        *range(5_000)
+    ]
+
+
+# Replicas.
+
+
+@contextmanager
+def paused(cluster: RedisCluster, namespace: str) -> Iterator[RedisServer]:
+    """Let the replica of the master that has `key` hang, while the block runs."""
+    name = f"{namespace}{{{crc32(b'key') % BUCKETS}}}:d:key"
+    replica = cluster.replica_of(master_of(cluster, name))
+    replica.pause()
+    try:
+        yield replica
+    finally:
+        replica.resume()
+        cluster.wait_until_healthy()
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_write_that_no_replica_confirms_is_unknown(
+    write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    url, namespace = redis_cluster.url, store.namespace
+    # Below the time after which nodes call the replica dead.
+    hasty = RedisClusterStateStore(url, namespace, deadline=HASTY_S)
+    careless = RedisClusterStateStore(url, namespace, replicas=0)
+    async with hasty, careless:
+        with paused(redis_cluster, namespace):
+            if write is WRITES["set_if_absent"]:
+                await careless.delete("key")
+            with pytest.raises(OutcomeUnknownError, match="0 of 1 replicas") as info:
+                await write(hasty)
+            assert info.value.key == (None if write in KEYLESS else "key")
+            # Reads do not wait for that.
+            gone = write is WRITES["delete"]
+            assert await hasty.get("key", "gone") == ("gone" if gone else "new")
+            assert await hasty.keys() == ([] if gone else ["key"])
+
+
+async def test_what_changes_nothing_needs_no_replica(
+    redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    url, namespace = redis_cluster.url, store.namespace
+    async with RedisClusterStateStore(url, namespace, deadline=HASTY_S) as hasty:
+        with paused(redis_cluster, namespace):
+            assert await hasty.set_if_absent("key", "new") is False
+            assert await hasty.compare_and_set("key", 1, "new") is False
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_replica_that_is_late_is_waited_for(
+    write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    if write is WRITES["set_if_absent"]:
+        await store.delete("key")
+    async with anyio.create_task_group() as tasks:
+        with paused(redis_cluster, store.namespace):
+            done = anyio.Event()
+
+            async def run() -> None:
+                await write(store)
+                done.set()
+
+            tasks.start_soon(run)
+            await anyio.sleep(1.2)
+            assert not done.is_set()
+        with anyio.fail_after(PATIENCE_S):
+            await done.wait()
+
+
+async def test_more_replicas_than_there_are_are_never_enough(
+    redis_cluster: RedisCluster,
+) -> None:
+    url = f"{redis_cluster.url}?replicas=2&deadline={HASTY_S}"
+    store = RedisClusterStateStore(url, uuid4().hex)
+    with pytest.raises(StateWriteError, match="1 of 2 replicas"):
+        # Even the number of buckets would not outlive its master.
+        await store.set("a", 1)
+    await store.aclose()
+
+
+# Slots that move.
+
+
+async def hand_over(cluster: RedisCluster, master: RedisServer) -> None:
+    """Let a master and its replica change their roles; nobody is killed."""
+    replica = cluster.replica_of(master)
+
+    def is_done() -> bool:
+        with suppress(AssertionError):
+            replica.cli("cluster", "failover")
+        return "role:master" in replica.cli("info", "replication")
+
+    await eventually(is_done)
+    await anyio.to_thread.run_sync(cluster.wait_until_healthy)
+
+
+async def test_masters_that_change_are_followed(
+    own_cluster: RedisCluster, full: bool, seed: int
+) -> None:
+    random = Random(seed)
+    store = RedisClusterStateStore(own_cluster.url, uuid4().hex)
+    expected: dict[str, int] = {}
+    running = True
+
+    async def write(writer: int) -> None:
+        number = 0
+        while running:
+            key = f"{writer}:{number % 50}"
+            try:
+                await store.set(key, number)
+            except OutcomeUnknownError:
+                # It is the same, made twice.
+                continue
+            expected[key] = number
+            number += 1
+
+    async with anyio.create_task_group() as tasks:
+        for writer in range(8):
+            tasks.start_soon(write, writer)
+        for _ in range(FULL_MOVES if full else SMALL_MOVES):
+            await hand_over(own_cluster, random.choice(own_cluster.masters()))
+        running = False
+    assert await store.keys() == sorted(expected)
+    assert await store.get_many(expected) == list(expected.values())
+    assert check_index(own_cluster, store.namespace) == len(expected)
+    await store.aclose()
+
+
+@contextmanager
+def moving(cluster: RedisCluster, name: str) -> Iterator[Callable[[list[str]], None]]:
+    """Leave a slot between two masters, while the block runs; the rest moves then."""
+    slot = cluster.nodes[0].cli("cluster", "keyslot", name).strip()
+    source = master_of(cluster, name)
+    target = next(node for node in cluster.masters() if node is not source)
+    ids = {node: node.cli("cluster", "myid").strip() for node in (source, target)}
+
+    def move(names: list[str]) -> None:
+        if names:
+            to = HOST, f"{target.port}", "", "0", "5000", "keys"
+            source.cli("migrate", *to, *names)
+
+    target.cli("cluster", "setslot", slot, "importing", ids[source])
+    source.cli("cluster", "setslot", slot, "migrating", ids[target])
+    try:
+        yield move
+    finally:
+        move(source.cli("cluster", "getkeysinslot", slot, "1000").split())
+        for node in (target, source, *cluster.masters()):
+            node.cli("cluster", "setslot", slot, "node", ids[target])
+
+
+@pytest.mark.parametrize("moved", ["nothing", "index", "values", "all"])
+async def test_slot_that_moves_is_waited_for(
+    moved: str, own_cluster: RedisCluster
+) -> None:
+    """And nothing of it is taken for missing: neither a value nor its place."""
+    namespace = uuid4().hex
+    url = f"{own_cluster.url}?buckets=1"
+    keys = [f"key:{number}" for number in range(6)]
+    prefix = f"{namespace}{{0}}"
+    index, names = f"{prefix}:i", [f"{prefix}:d:{key}" for key in keys]
+    async with (
+        RedisClusterStateStore(url, namespace) as store,
+        RedisClusterStateStore(url, namespace, deadline=HASTY_S) as hasty,
+        anyio.create_task_group() as tasks,
+    ):
+        await store.set_many(dict.fromkeys(keys, 1))
+        with moving(own_cluster, index) as move:
+            some = {"nothing": [], "index": [index], "values": names[:3]}
+            move(some.get(moved, [index, *names]))
+            for each in (store, hasty):
+                assert await each.get_many([*keys, "none"]) == [1] * 6 + [None]
+                assert await each.has(keys[0]) is True
+            answers: list[Any] = []
+            for call in (
+                lambda: hasty.keys(),
+                lambda: hasty.set(keys[0], 1),
+                lambda: hasty.set(keys[5], 1, ttl=3_600),
+                lambda: hasty.set_many(dict.fromkeys(keys, 1)),
+                lambda: hasty.set_if_absent(keys[1], 2),
+                lambda: hasty.set("new", 1),
+                lambda: hasty.delete("newer"),
+            ):
+                with suppress(StateReadError, StateWriteError):
+                    answers.append(await call())
+            assert all(answer in (None, False, keys) for answer in answers)
+            if moved in ("nothing", "all"):
+                assert answers[0] == keys
+            # New keys have to wait until the slot is in one place again.
+            tasks.start_soon(store.set, "later", 1)
+            await anyio.sleep(0.2)
+    async with RedisClusterStateStore(url, namespace) as store:
+        listed = await store.keys()
+        assert {*keys, "later"} <= set(listed) <= {*keys, "new", "later"}
+    check_index(own_cluster, namespace)
+
+
+# Answers that are lost.
+
+
+@pytest.fixture
+async def wires(
+    redis_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[Wire]]:
+    """Ways to all nodes that fail when they are told to."""
+    async with AsyncExitStack() as stack:
+        ports: dict[int, Wire] = {}
+        for node in redis_cluster.nodes:
+            ports[node.port] = await stack.enter_async_context(Wire(node.port))
+        at = RedisNodes.at
+
+        def by_wire(nodes: RedisNodes, address: Any) -> Any:
+            wire = ports.get(address.port)
+            if wire is not None:
+                address = address._replace(port=wire.port)
+            return at(nodes, address)
+
+        monkeypatch.setattr(RedisNodes, "at", by_wire)
+        yield list(ports.values())
+
+
+@pytest.fixture
+async def wired(
+    wires: list[Wire], redis_cluster: RedisCluster
+) -> AsyncIterator[RedisClusterStateStore]:
+    """A store on the wires, whose nodes know each script."""
+    url, namespace = redis_cluster.url, uuid4().hex
+    async with RedisClusterStateStore(url, namespace, pool_size=1, timeout=2) as store:
+        for call in CALLS.values():
+            await call(store)
+        await store.set("key", "old")
+        yield store
+
+
+def passed(wires: list[Wire]) -> int:
+    return sum(wire.passed for wire in wires)
+
+
+async def wire_of_key(wires: list[Wire], store: RedisClusterStateStore) -> Wire:
+    """The wire that requests about `key` take."""
+    before = [wire.passed for wire in wires]
+    await store.get("key")
+    return next(
+        wire for wire, count in zip(wires, before, strict=True) if wire.passed > count
+    )
+
+
+@by_set
+@pytest.mark.parametrize("fault", ["cut", "deafen"])
+async def test_set_that_was_lost_is_made_again(
+    write: Call, fault: Any, wires: list[Wire], wired: RedisClusterStateStore
+) -> None:
+    wire = await wire_of_key(wires, wired)
+    wire.next = fault
+    await write(wired)
+    assert wire.next is None
+    assert await wired.get("key") == "new"
+
+
+@by_read
+@pytest.mark.parametrize("fault", ["cut", "deafen"])
+async def test_read_that_was_lost_is_made_again(
+    read: Call, fault: Any, wires: list[Wire], wired: RedisClusterStateStore
+) -> None:
+    wire = await wire_of_key(wires, wired)
+    expected = await read(wired)
+    wire.next = fault
+    assert await read(wired) == expected
+    assert wire.next is None
+
+
+@by_decision
+@pytest.mark.parametrize("fault", ["cut", "deafen"])
+async def test_decision_that_was_lost_is_not_made_again(
+    write: Call, fault: Any, wires: list[Wire], wired: RedisClusterStateStore
+) -> None:
+    wire = await wire_of_key(wires, wired)
+    before = passed(wires)
+    wire.next = fault
+    with pytest.raises(OutcomeUnknownError, match="may have been applied"):
+        await write(wired)
+    assert passed(wires) == before + (fault == "deafen"), "it was sent again"
+    kept = fault == "cut" or write is WRITES["set_if_absent"]
+    gone = not kept and write is WRITES["delete"]
+    assert await wired.get("key", "gone") == (
+        "gone" if gone else "old" if kept else "new"
+    )
+
+
+@by_call
+async def test_node_that_hangs_is_not_waited_for(
+    call: Call, wires: list[Wire], wired: RedisClusterStateStore
+) -> None:
+    wired._options = wired._options._replace(timeout=0.3)
+    wire = await wire_of_key(wires, wired)
+    wire.next = "hang"
+    with anyio.fail_after(PATIENCE_S):
+        if call in DECISIONS.values():
+            # WAIT has until the deadline, and the script has not.
+            with pytest.raises(OutcomeUnknownError, match="within 0.3 s"):
+                await call(wired)
+        else:
+            await call(wired)
+
+
+@by_call
+async def test_forgotten_script_is_sent_again(
+    call: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    for node in redis_cluster.masters():
+        node.cli("script", "flush")
+    await call(store)
+    kept = call in READS.values() or call is WRITES["set_if_absent"]
+    gone = call is WRITES["delete"]
+    assert await store.get("key", "gone") == (
+        "old" if kept else "gone" if gone else "new"
+    )
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_full_node_refuses_writes(
+    write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    if write is WRITES["set_if_absent"]:
+        await store.delete("key")
+    nodes = redis_cluster.masters()
+    for node in nodes:
+        node.cli("config", "set", "maxmemory", "1")
+    try:
+        if write is WRITES["delete"]:
+            assert await store.delete("key") is True
+        else:
+            with pytest.raises(StateWriteError, match="raise its maxmemory"):
+                await write(store)
+    finally:
+        for node in nodes:
+            node.cli("config", "set", "maxmemory", "0")
+
+
+async def test_cancelled_calls_leave_the_connections_whole(
+    redis_cluster: RedisCluster, seed: int
+) -> None:
+    random = Random(seed)
+    url = redis_cluster.url
+    async with RedisClusterStateStore(url, uuid4().hex, pool_size=3) as store:
+        for _ in range(TOGETHER):
+            with anyio.move_on_after(random.uniform(0, 0.004)):
+                async with anyio.create_task_group() as tasks:
+                    for call in random.choices(list(CALLS.values()), k=6):
+                        tasks.start_soon(call, store)
+        with anyio.fail_after(PATIENCE_S):
+            for number in range(20):
+                await store.set("a", number)
+                assert await store.get("a") == number
+
+
+async def test_large_batch_is_sent_in_parts(
+    redis_cluster: RedisCluster,
+    store: RedisClusterStateStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_cluster_module, "_SET_AT_ONCE", 10)
+    batch = {f"key:{number:02}": number for number in range(45)}
+    await store.set_many(batch)
+    assert await store.keys() == list(batch)
+    assert await store.get_many(batch) == list(batch.values())
