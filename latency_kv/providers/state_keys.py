@@ -47,6 +47,11 @@ MAX_TTL: Final = 100 * 366 * 86_400.0
 # No colon, brace, quote, slash or NUL: what an engine's own names are made with.
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
+# Whose URLs have a host; elsewhere an '@' may be part of a file's name.
+_OF_SERVERS = frozenset(
+    {"postgres", "postgresql", "redis", "rediss", "redis-cluster", "rediss-cluster"}
+)
+
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -133,6 +138,10 @@ def url_parts(url: str) -> SplitResult:
         raise ValueError(
             "the URL has no scheme: it begins with one, as in 'memory:' or 'file:PATH'"
         )
+    if not parts.netloc and "@" in parts.path and parts.scheme in _OF_SERVERS:
+        raise ValueError(
+            f"the URL has an '@' and no host: write {parts.scheme}://USER:PASSWORD@HOST"
+        )
     behind = url.partition("://")[2] if parts.netloc else ""
     user, _, hosts = parts.netloc.rpartition("@")
     if "@" in user or behind.rpartition("@")[0] != user:
@@ -140,7 +149,6 @@ def url_parts(url: str) -> SplitResult:
             "the URL has an '@' that does not end its user and password: write %40 for "
             "'@', %2F for '/', %3F for '?' and %23 for '#' in them"
         )
-
     for host in hosts.split(","):
         port = host.rpartition("]")[2].rpartition(":")
         if port[1] and not re.fullmatch("[0-9]{0,5}", port[2]):
@@ -206,6 +214,8 @@ def redacted_url(url: SplitResult | str, namespace: str) -> str:
         if not rest.startswith("/"):
             # All before the last '@', wherever a password's unescaped '/' or '?' is.
             rest = "//" + rest.rpartition("@")[2]
+    elif scheme in _OF_SERVERS:
+        rest = rest.rpartition("@")[2]
     place = re.split("[?#]", rest, maxsplit=1)[0]
     return f"{scheme}:{place}?namespace={namespace}"
 

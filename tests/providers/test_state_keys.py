@@ -162,6 +162,8 @@ def test_password_is_never_shown(before: str, between: str, behind: str) -> None
         ("", "no scheme"),
         ("state/here", "no scheme"),
         ("//db:1/0", "no scheme"),
+        (f"redis:me:{SECRET}@db/0", "no host: write redis://"),
+        (f"postgresql:/me:{SECRET}@db", "no host: write postgresql://"),
         (f"redis://:{SECRET}", "a port that is no number"),
         (f"redis://db:{SECRET}/0", "a port that is no number"),
         (f"redis://a:1,b:{SECRET}/0", "a port that is no number"),
