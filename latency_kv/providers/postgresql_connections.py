@@ -17,8 +17,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, unquote, urlencode
 
@@ -139,8 +139,11 @@ class PostgresqlConnections:
     async def open(self) -> None:
         """Connect and prepare, if that was not done; StateReadError if it cannot be."""
         self.demand_open()
-        with self._noted():
+        self._running_count += 1
+        try:
             await self._prepared(None, is_write=False)
+        finally:
+            self._note_end()
 
     async def run(
         self, act: Act, key: str | None = None, *, is_write: bool = False
@@ -151,10 +154,13 @@ class PostgresqlConnections:
         applied and OutcomeUnknownError if nobody knows.
         """
         self.demand_open()
-        with self._noted():
+        self._running_count += 1
+        try:
             if not self._is_prepared:
                 await self._prepared(key, is_write=is_write)
             return await self._repeated(act, key, is_write=is_write)
+        finally:
+            self._note_end()
 
     async def close(self) -> None:
         """Wait for what runs, then close the connections; nothing runs afterwards."""
@@ -179,16 +185,11 @@ class PostgresqlConnections:
                 # What is aborted is closed by the loop, at its next turn.
                 await asyncio.sleep(0)
 
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Let `close` wait for the block."""
-        self._running_count += 1
-        try:
-            yield
-        finally:
-            self._running_count -= 1
-            if self._idle is not None and not self._running_count:
-                self._idle.set()
+    def _note_end(self) -> None:
+        """Note that one runs no more, which `close` waits for."""
+        self._running_count -= 1
+        if self._idle is not None and not self._running_count:
+            self._idle.set()
 
     async def _prepared(self, key: str | None, *, is_write: bool) -> None:
         """Wait for the opening that there is, or begin one; raise as of the key."""
@@ -248,7 +249,9 @@ class PostgresqlConnections:
         while True:
             connection = None
             try:
-                connection = await self._pool.acquire(timeout=self._timeout)
+                # asyncpg's own way to wait so long makes a task of each call.
+                async with asyncio.timeout(self._timeout):
+                    connection = await self._pool.acquire()
                 return await act(connection)
             except StateError:
                 raise
