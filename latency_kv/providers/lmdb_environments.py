@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
+from weakref import WeakSet
 
 import lmdb
 from anyio import Event
@@ -138,6 +139,7 @@ class LmdbEnvironment:
     """
 
     _all: ClassVar[dict[str, LmdbEnvironment]] = {}
+    _living: ClassVar[WeakSet[LmdbEnvironment]] = WeakSet()
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
@@ -145,11 +147,12 @@ class LmdbEnvironment:
     ) -> None:
         self.path = path
         self.map_size = map_size
-        self._process = os.getpid()
+        self._is_foreign = False
         self._user_count = 0
         self._before = before
         # Set by the thread, with the two that are in it, before it says `opened`.
         self._environment: lmdb.Environment
+        self._begin: Any
         self._entries: Any
         self._ends: Any
         self._error: Exception | None = None
@@ -157,6 +160,7 @@ class LmdbEnvironment:
         self._thread = threading.Thread(
             target=self._live, name=f"latency-kv lmdb {path}", daemon=True
         )
+        self._living.add(self)
         self._opened = Moment()
         self._ended = Moment(self._thread)
 
@@ -169,8 +173,6 @@ class LmdbEnvironment:
         path = os.path.realpath(path)
         with cls._lock:
             there = cls._all.get(path)
-            if there is not None and there._process != os.getpid():
-                there = None
             if there is None or not there._user_count:
                 # One that is about to end is waited for, in the new one's thread.
                 there = cls._all[path] = cls(path, map_size, there)
@@ -188,7 +190,7 @@ class LmdbEnvironment:
 
         For the last user that is when the folder is closed, and the thread no more.
         """
-        if self._process != os.getpid():
+        if self._is_foreign:
             # There is no thread here, and the folder is the other process's.
             moment = Moment()
             moment.reach()
@@ -209,7 +211,8 @@ class LmdbEnvironment:
     def get(self, key: bytes) -> bytes | None:
         """Return an entry, end and value, None if there is none."""
         with self._reading() as transaction:
-            return cast("bytes | None", transaction.get(key))
+            entry: bytes | None = transaction.get(key)
+            return entry
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
         """Return an entry or None for each key, all of one instant."""
@@ -254,21 +257,29 @@ class LmdbEnvironment:
 
     def _reading(self, *, buffers: bool = False) -> Any:
         """Begin a transaction that reads entries; to be ended by the same thread."""
-        self._demand_own()
-        begin: Any = self._environment.begin
+        if self._is_foreign:
+            self._demand_own()
         try:
-            return begin(self._entries, buffers=buffers)
+            return self._begin(self._entries, None, False, buffers)
         except lmdb.ReadersFullError:
             # There may be places of some that were killed.
             self._environment.reader_check()
-            return begin(self._entries, buffers=buffers)
+            return self._begin(self._entries, None, False, buffers)
 
     def _demand_own(self) -> None:
-        if self._process != os.getpid():
+        if self._is_foreign:
             raise RuntimeError(
                 f"{self.path} was opened before this process was forked off: LMDB "
                 "cannot be used across a fork, so open it behind"
             )
+
+    @classmethod
+    def _disown(cls) -> None:
+        """Leave what was open to the process that this one was forked off from."""
+        cls._lock = threading.Lock()
+        for environment in cls._living:
+            environment._is_foreign = True
+        cls._all = {}
 
     # From here on: the thread.
 
@@ -317,6 +328,7 @@ class LmdbEnvironment:
             environment.close()
             raise
         self._environment = environment
+        self._begin = environment.begin
 
     def _serve(self) -> None:
         """Write what comes, until the end is asked for."""
@@ -381,6 +393,10 @@ class LmdbEnvironment:
         except lmdb.Error:
             pass
         return True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=LmdbEnvironment._disown)
 
 
 class Moment:
