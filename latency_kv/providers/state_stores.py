@@ -52,7 +52,7 @@ class _Home(NamedTuple):
     module: str
     name: str
     extra: str = ""
-    library: str = ""
+    client: str = ""
 
 
 _MEMORY = _Home("latency_kv.providers.memory", "MemoryStateStore")
@@ -130,11 +130,11 @@ def _provider(home: _Home) -> Any:
     try:
         return getattr(import_module(home.module), home.name)
     except ModuleNotFoundError as error:
-        if home.library and (error.name or "").partition(".")[0] == home.library:
+        if home.client and (error.name or "").partition(".")[0] == home.client:
             raise ImportError(
-                f"{home.name} needs {home.library}: "
+                f"{home.name} needs {home.client}: "
                 f"pip install 'latency-kv[{home.extra}]'",
-                name=home.library,
+                name=home.client,
             ) from error
         raise
 
