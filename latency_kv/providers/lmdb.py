@@ -223,7 +223,16 @@ class LmdbStateStore:
 
         A page at a time, as `iter_keys` does, so that the loop need not wait for all.
         """
-        return [key async for key in self.iter_keys(prefix)]
+        self._demand_open()
+        raw = key_bytes(prefix, what="prefix")
+        found: list[str] = []
+        after: str | None = None
+        while True:
+            page = await self._page(raw, after)
+            found += [key for key, end in page.items() if self._is_live(end)]
+            if len(page) < _PAGE_COUNT:
+                return found
+            *_, after = page
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
@@ -232,21 +241,8 @@ class LmdbStateStore:
         ends: dict[str, bytes] = {}
 
         async def page(after: str | None) -> Iterable[str]:
-            environment = self._ready or await self._opened(None, StateReadError)
-            if len(raw) > self._max_key_size:
-                return []
-            if after is None:
-                last = None
-            else:
-                # Between two pages it is the turn of others.
-                await checkpoint()
-                last = self._packed(after)
-            try:
-                found = environment.page(self._prefix + raw, last, _PAGE_COUNT)
-            except lmdb.Error as error:
-                raise self._failed(StateReadError, error, None) from error
-            ends.clear()
-            ends.update((key_text(key[len(self._prefix) :]), end) for key, end in found)
+            nonlocal ends
+            ends = await self._page(raw, after)
             return ends
 
         return KeyPages(page, lambda key: self._is_live(ends[key]))
@@ -313,6 +309,23 @@ class LmdbStateStore:
 
         if entries:
             await self._write(None, work, sum(len(raw) for _, raw in entries))
+
+    async def _page(self, prefix: bytes, after: str | None) -> dict[str, bytes]:
+        """Return the next keys with the prefix, over or not, and their ends."""
+        environment = self._ready or await self._opened(None, StateReadError)
+        if len(prefix) > self._max_key_size:
+            return {}
+        last = None
+        if after is not None:
+            last = self._packed(after)
+            # Between two pages it is the turn of others.
+            await checkpoint()
+        skipped = len(self._prefix)
+        try:
+            page = environment.page(self._prefix + prefix, last, _PAGE_COUNT)
+        except lmdb.Error as error:
+            raise self._failed(StateReadError, error, None) from error
+        return {key_text(key[skipped:]): end for key, end in page}
 
     def _demand_open(self) -> None:
         if self._closed:

@@ -30,7 +30,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
@@ -223,17 +223,19 @@ class LmdbEnvironment:
         self, prefix: bytes, after: bytes | None, most: int
     ) -> list[tuple[bytes, bytes]]:
         """Return the first keys with the prefix, and behind `after`, with their ends."""
-        page: list[tuple[bytes, bytes]] = []
-        with self._reading(buffers=True) as transaction, transaction.cursor() as cursor:
-            if not cursor.set_range(prefix if after is None else after):
-                return page
-            if bytes(cursor.key()) == after and not cursor.next():
-                return page
-            for key, entry in islice(cursor.iternext(), most):
-                if key[: len(prefix)] != prefix:
-                    break
-                page.append((bytes(key), bytes(entry[:END_SIZE])))
-        return page
+        # As buffers: of values, which may be long, no more is copied than their ends.
+        with self._reading(buffers=True) as transaction:
+            has_ends = transaction.stat(self._ends)["entries"] > 0
+            with transaction.cursor() as cursor:
+                if not cursor.set_range(prefix if after is None else after):
+                    return []
+                if bytes(cursor.key()) == after and not cursor.next():
+                    return []
+                some = islice(map(bytes, cursor.iternext(values=False)), most)
+                keys = list(takewhile(lambda key: key.startswith(prefix), some))
+            if not has_ends:
+                return [(key, NEVER) for key in keys]
+            return [(key, bytes(transaction.get(key)[:END_SIZE])) for key in keys]
 
     async def write(self, work: LmdbWork[T], size: int = 0) -> T:
         """Do the work in the thread, in a transaction, and return what it returned.

@@ -281,28 +281,26 @@ class PostgresqlStateStore:
 
         A page at a time, as `iter_keys` does, so that no statement takes long.
         """
-        return [key async for key in self.iter_keys(prefix)]
+        self._connections.demand_open()
+        first = key_bytes(prefix, what="prefix")
+        found: list[str] = []
+        page = await self._page(first, None)
+        found += page
+        while len(page) == _PAGE_COUNT:
+            page = await self._page(first, found[-1])
+            found += page
+        return found
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
         self._connections.demand_open()
         first = key_bytes(prefix, what="prefix")
-        # No UTF-8 has this byte.
-        stop = successor(first) or b"\xff"
         ends: dict[str, float] = {}
 
         async def page(after: str | None) -> Iterable[str]:
-            # The lowest key above the last one.
-            start = first if after is None else key_bytes(after) + b"\0"
-            asked = time.monotonic()
-            rows = await self._connections.run(
-                lambda connection: connection.fetch(
-                    _PAGE, self._raw_namespace, start, stop
-                )
-            )
-            ends.clear()
-            for raw, left in rows:
-                ends[key_text(raw)] = inf if left is None else asked + left
+            nonlocal ends
+            is_last = after is not None and len(ends) < _PAGE_COUNT
+            ends = {} if is_last else await self._page(first, after)
             return ends
 
         return KeyPages(page, lambda key: time.monotonic() < ends[key])
@@ -387,6 +385,20 @@ class PostgresqlStateStore:
             key,
             is_write=is_write,
         )
+
+    async def _page(self, prefix: bytes, after: str | None) -> dict[str, float]:
+        """Return the next keys with the prefix, and when each ends, by our own clock."""
+        # The lowest key above the last one.
+        start = prefix if after is None else key_bytes(after) + b"\0"
+        # No UTF-8 has this byte.
+        stop = successor(prefix) or b"\xff"
+        asked = time.monotonic()
+        rows = await self._connections.run(
+            lambda connection: connection.fetch(_PAGE, self._raw_namespace, start, stop)
+        )
+        return {
+            key_text(raw): inf if left is None else asked + left for raw, left in rows
+        }
 
     async def _reclaim(self) -> None:
         """Now and then, remove some of what is over, in whatever namespace."""

@@ -112,6 +112,8 @@ class PostgresqlConnections:
             # No statement leaves anything behind in its session.
             "reset": _nothing,
         }
+        # As many as the pool has: so nobody waits in the pool, which takes longer.
+        self._places = asyncio.Semaphore(pool_size)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: Any = None
         self._opening: asyncio.Task[StateReadError | None] | None = None
@@ -249,9 +251,7 @@ class PostgresqlConnections:
         while True:
             connection = None
             try:
-                # asyncpg's own way to wait so long makes a task of each call.
-                async with asyncio.timeout(self._timeout):
-                    connection = await self._pool.acquire()
+                connection = await self._acquired()
                 return await act(connection)
             except StateError:
                 raise
@@ -268,11 +268,28 @@ class PostgresqlConnections:
             finally:
                 if connection is not None:
                     # The outcome stands, whatever comes of the connection.
-                    with suppress(Exception):
-                        await self._pool.release(connection)
+                    try:
+                        with suppress(Exception):
+                            await self._pool.release(connection)
+                    finally:
+                        self._places.release()
             back_off = back_off or BackOff(self._timeout, _MOST_AGAIN)
             if not await back_off.again():
                 raise told
+
+    async def _acquired(self) -> Any:
+        """Return a connection of one's own, when a place is free; TimeoutError if late."""
+        if self._places.locked():
+            async with asyncio.timeout(self._timeout):
+                await self._places.acquire()
+        else:
+            # At once; and to connect has a timeout of its own.
+            await self._places.acquire()
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._places.release()
+            raise
 
     def _failure(self, error: Exception, *, was_sent: bool) -> _Failure:
         """Tell what an exception of the client means."""

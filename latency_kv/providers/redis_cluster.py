@@ -81,6 +81,9 @@ _OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
 # slot may have another master meanwhile.
 _WAIT_S = 1.0
 
+# So long an answer is waited for, even if the deadline is nearer.
+_LEAST_S = 0.1
+
 # So many nodes may send one operation on to another before it takes a rest.
 _REDIRECTS = 16
 
@@ -170,7 +173,15 @@ class RedisClusterStateStore(RedisStates):
         """
         entries = list((await self._entries(values)).items())
         for start in range(0, len(entries), _SET_AT_ONCE):
-            await self._set_each(dict(entries[start : start + _SET_AT_ONCE]))
+            try:
+                await self._set_each(dict(entries[start : start + _SET_AT_ONCE]))
+            except StateWriteError as error:
+                if not start:
+                    raise
+                reason = f"{error.reason}; {start} of {len(entries)} values are stored"
+                raise OutcomeUnknownError(
+                    None, reason, store=self._url
+                ) from error.__cause__
 
     async def _open(self) -> None:
         await self._shards()
@@ -261,6 +272,10 @@ class RedisClusterStateStore(RedisStates):
                     answers[number] = outcome
             if not failures:
                 return answers
+            # Of several writes, the others may have been applied.
+            is_unsure = is_unsure or (
+                kind is not Kind.READ and len(failures) < len(left)
+            )
             left = list(failures)
             is_redirected = True
             for number, failure in failures.items():
@@ -356,9 +371,9 @@ class RedisClusterStateStore(RedisStates):
             # 0 would be for ever.
             milliseconds = max(1, int(wait * 1_000))
             sent.append((b"WAIT", b"%d" % self._replicas, b"%d" % milliseconds))
-        timeout = self._options.timeout
+        timeout = max(_LEAST_S, min(self._options.timeout, remaining))
         try:
-            # The server answers in time; the rest is for the way.
+            # WAIT comes to its end by itself; the rest is for the way.
             answers = await link.exchange(sent, timeout, wait and wait + timeout)
         except LinkError as error:
             return [error] * len(commands)

@@ -4,12 +4,12 @@ Knows the layout of the entries. Start at `check_index`.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from servers import RedisServer
 
-Call = Callable[[Any], Awaitable[Any]]
+Call = Callable[[Any], Coroutine[Any, Any, Any]]
 
 READS: dict[str, Call] = {
     "get": lambda store: store.get("key"),

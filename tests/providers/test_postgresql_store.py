@@ -728,7 +728,7 @@ async def test_rivals_are_tried_again(database: str) -> None:
 
 
 async def test_batches_do_not_lock_one_another_out(database: str) -> None:
-    keys = [f"key:{number}" for number in range(50)]
+    keys = [f"key:{number}" for number in range(1_000)]
     async with PostgresqlStateStore(database) as store:
 
         async def write(number: int) -> None:

@@ -383,6 +383,25 @@ async def test_write_that_no_replica_confirms_is_unknown(
             assert await hasty.keys() == ([] if gone else ["key"])
 
 
+async def test_reads_do_not_wait_behind_writes(
+    redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "old")
+    url, namespace = f"{redis_cluster.url}?pool_size=1", store.namespace
+    async with RedisClusterStateStore(url, namespace) as narrow:
+        async with anyio.create_task_group() as tasks:
+            with paused(redis_cluster, namespace) as replica:
+                tasks.start_soon(narrow.delete, "key")
+                tasks.start_soon(narrow.set, "key", "new")
+                await anyio.sleep(0.1)
+                with anyio.fail_after(PATIENCE_S):
+                    assert await narrow.get("key", "gone") in ("gone", "new")
+                    await narrow.keys()
+                # Else the writes had nothing to wait for.
+                assert narrow._running_count == 2
+                replica.resume()
+
+
 async def test_what_changes_nothing_needs_no_replica(
     redis_cluster: RedisCluster, store: RedisClusterStateStore
 ) -> None:
@@ -705,12 +724,34 @@ async def test_cancelled_calls_leave_the_connections_whole(
                 assert await store.get("a") == number
 
 
+async def test_batch_that_was_stored_in_part_is_unknown(
+    redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    """Each value may be there or not, and nobody is told that none of them is."""
+    batch = {f"key:{number}": number for number in range(200)}
+    full = redis_cluster.masters()[0]
+    full.cli("config", "set", "maxmemory", "1")
+    try:
+        with pytest.raises(OutcomeUnknownError, match="raise its maxmemory"):
+            await store.set_many(batch)
+    finally:
+        full.cli("config", "set", "maxmemory", "0")
+    stored = await store.keys()
+    assert 0 < len(stored) < len(batch)
+    assert await store.get_many(stored) == [batch[key] for key in stored]
+
+
 async def test_large_batch_is_sent_in_parts(
     redis_cluster: RedisCluster,
     store: RedisClusterStateStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_cluster_module, "_SET_AT_ONCE", 10)
+    await store.set("a", 1)
+    with pytest.raises(ValueError):
+        # Whatever is wrong is found before anything is stored.
+        await store.set_many({**dict.fromkeys("abcdefghijklm", 2), "n": object()})
+    assert await store.get("a") == 1 and await store.delete("a") is True
     batch = {f"key:{number:02}": number for number in range(45)}
     await store.set_many(batch)
     assert await store.keys() == list(batch)
