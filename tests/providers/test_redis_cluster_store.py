@@ -388,18 +388,20 @@ async def test_reads_do_not_wait_behind_writes(
 ) -> None:
     await store.set("key", "old")
     url, namespace = f"{redis_cluster.url}?pool_size=1", store.namespace
-    async with RedisClusterStateStore(url, namespace) as narrow:
-        async with anyio.create_task_group() as tasks:
-            with paused(redis_cluster, namespace) as replica:
-                tasks.start_soon(narrow.delete, "key")
-                tasks.start_soon(narrow.set, "key", "new")
-                await anyio.sleep(0.1)
-                with anyio.fail_after(PATIENCE_S):
-                    assert await narrow.get("key", "gone") in ("gone", "new")
-                    await narrow.keys()
-                # Else the writes had nothing to wait for.
-                assert narrow._running_count == 2
-                replica.resume()
+    async with (
+        RedisClusterStateStore(url, namespace) as narrow,
+        anyio.create_task_group() as tasks,
+    ):
+        with paused(redis_cluster, namespace) as replica:
+            tasks.start_soon(narrow.delete, "key")
+            tasks.start_soon(narrow.set, "key", "new")
+            await anyio.sleep(0.1)
+            with anyio.fail_after(PATIENCE_S):
+                assert await narrow.get("key", "gone") in ("gone", "new")
+                await narrow.keys()
+            # Else the writes had nothing to wait for.
+            assert narrow._running_count == 2
+            replica.resume()
 
 
 async def test_what_changes_nothing_needs_no_replica(
