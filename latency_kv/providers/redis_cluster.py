@@ -31,7 +31,7 @@ from urllib.parse import SplitResult, unquote
 from zlib import crc32
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import AskError, MovedError, ReadOnlyError, RedisError
+from redis.exceptions import AskError, MovedError, RedisError
 
 from latency_kv.errors import (
     JsonValueError,
@@ -290,7 +290,7 @@ class RedisClusterStateStore(RedisStates):
                 is_redirected = False
                 is_lost = isinstance(failure, Lost)
                 is_unsure = is_unsure or (is_lost and kind is not Kind.READ)
-                if not _may_pass(failure) or (is_lost and kind is Kind.ONCE):
+                if not may_pass(failure) or (is_lost and kind is Kind.ONCE):
                     raise self._given_up(failure, request, kind, is_unsure=is_unsure)
             redirect_count += 1
             if is_redirected and redirect_count < _REDIRECTS:
@@ -382,10 +382,10 @@ class RedisClusterStateStore(RedisStates):
             answers = answers[1::2]
         if isinstance(confirmed, RedisError):
             reason = told(confirmed)
-        elif is_confirmed and confirmed < self._replicas:
+        elif is_confirmed and (confirmed or 0) < self._replicas:
             reason = (
-                f"{confirmed} of {self._replicas} replicas have confirmed it; has every "
-                "master so many?"
+                f"{confirmed or 0} of {self._replicas} replicas have confirmed it; has "
+                "every master so many?"
             )
         else:
             return answers
@@ -403,11 +403,6 @@ class RedisClusterStateStore(RedisStates):
         slot = self._slots[request.shard.number]
         own = self._nodes.of_slot(slot).reads.host
         return Address(redirect.host or own, redirect.port)
-
-
-def _may_pass(failure: Failure) -> bool:
-    # What a replica refuses, its master takes: the map is an old one.
-    return may_pass(failure) or isinstance(failure, ReadOnlyError)
 
 
 def _check_buckets(buckets: int) -> None:

@@ -60,6 +60,11 @@ LINK_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
 # one that another event loop closed.
 _FAILURES: Final = (OSError, EOFError, RedisError, AttributeError, RuntimeError)
 
+# WAIT answers at once where the replicas are there; else nobody may care.
+_NO_WAIT_S: Final = 0.1
+
+_ASKING_ANSWER: Final = b"OK"
+
 # To close a connection takes no longer; a server that hangs may not even do that.
 _CLOSING_S: Final = 1.0
 
@@ -170,22 +175,24 @@ class RedisLink:
         return f"RedisLink({self.host!r}, {self.port})"
 
     async def exchange(
-        self, commands: Sequence[Command], timeout: float, last: float = 0.0
+        self, commands: Sequence[Command], timeout: float, wait: float = 0.0
     ) -> list[Any]:
         """Send the commands at once, and return the answer to each.
 
-        timeout is for everything, a free connection too; the last answer may take `last`
-        seconds more, once the others are there.  Where the server does not know
-        a script, all are sent again with its text: a script must be the only command, or
-        all must be such that they may be made twice.
+        timeout is for everything, a free connection too.  With `wait` the last command
+        is a WAIT, whose answer may take that many seconds more; it is None where nothing
+        before it changed anything and it does not come at once.
+
+        Where the server does not know a script, all are sent again with its text: a
+        script must be the only one, or all must be such that they may be made twice.
 
         An answer is bytes, int, None, a list of these, or a ResponseError.  Raises Unsent
         and Lost.
         """
-        answers = await self._exchanged(commands, timeout, last)
+        answers = await self._exchanged(commands, timeout, wait)
         if any(isinstance(answer, NoScriptError) for answer in answers):
             commands = [whole(command) for command in commands]
-            answers = await self._exchanged(commands, timeout, last)
+            answers = await self._exchanged(commands, timeout, wait)
         return answers
 
     async def aclose(self) -> None:
@@ -202,7 +209,7 @@ class RedisLink:
                 await self._idle.pop().disconnect(nowait=True)
 
     async def _exchanged(
-        self, commands: Sequence[Command], timeout: float, last: float
+        self, commands: Sequence[Command], timeout: float, wait: float
     ) -> list[Any]:
         is_sent = False
         try:
@@ -214,11 +221,13 @@ class RedisLink:
                     is_sent = True
                     await _send(connection, commands)
                     answers: list[Any] = []
-                    if last:
+                    if wait:
                         await _read(connection, len(commands) - 1, answers)
-                        scope.reschedule(asyncio.get_running_loop().time() + last)
-                    await _read(connection, len(commands), answers)
-                    is_whole = True
+                        scope.reschedule(None)
+                        is_whole = await _read_confirmation(connection, answers, wait)
+                    else:
+                        await _read(connection, len(commands), answers)
+                        is_whole = True
                 finally:
                     if self._closed or not is_whole:
                         await connection.disconnect(nowait=True)
@@ -273,6 +282,27 @@ async def _read(connection: Any, count: int, answers: list[Any]) -> None:
             # The server's own word, to each of them, though the client raises it as a
             # connection's failure, and has closed this one.
             answers += [refusal] * (count - len(answers))
+
+
+async def _read_confirmation(connection: Any, answers: list[Any], wait: float) -> bool:
+    """Read the answer to WAIT, or put None there; whether it was read.
+
+    Where nothing was changed, nobody waits for the replicas to hear of it: WAIT waits for
+    all that came before it, from whomever.
+    """
+    is_changed = any(
+        answer and answer != _ASKING_ANSWER and not isinstance(answer, RedisError)
+        for answer in answers
+    )
+    try:
+        async with asyncio.timeout(wait if is_changed else min(wait, _NO_WAIT_S)):
+            await _read(connection, len(answers) + 1, answers)
+    except TimeoutError:
+        if is_changed:
+            raise
+        answers.append(None)
+        return False
+    return True
 
 
 def _link_error(error: BaseException, timeout: float, *, is_sent: bool) -> LinkError:

@@ -339,10 +339,27 @@ async def test_values_are_spread_over_all_masters(
     await store.set_many({f"key:{number}": number for number in range(5_000)})
     for node in redis_cluster.masters():
         assert len(values(node, store.namespace)) > 500
+    # Each bucket has more than one page.
+    assert await store.keys() == sorted(f"key:{number}" for number in range(5_000))
     assert check_index(redis_cluster, store.namespace) == 5_000
     assert await store.get_many(f"key:{number}" for number in range(5_000)) == [
         *range(5_000)
     ]
+
+
+async def test_layout_is_the_one_that_is_told(
+    redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    """Whoever changes it takes their values from those who have some."""
+    key = "caf\u00e9"
+    await store.set(key, [1])
+    prefix = f"{store.namespace}{{{crc32(key.encode()) % BUCKETS}}}"
+    name = f"{prefix}:d:{key}"
+    node = master_of(redis_cluster, name)
+    assert node.cli("get", name) == "[1]\n"
+    assert node.cli("zrangebylex", f"{prefix}:i", "-", "+") == f"{key}\n"
+    meta = f"{store.namespace}:meta"
+    assert master_of(redis_cluster, meta).cli("get", meta) == '{"buckets":64}\n'
 
 
 # Replicas.
@@ -392,27 +409,30 @@ async def test_reads_do_not_wait_behind_writes(
         RedisClusterStateStore(url, namespace) as narrow,
         anyio.create_task_group() as tasks,
     ):
-        with paused(redis_cluster, namespace) as replica:
-            tasks.start_soon(narrow.delete, "key")
-            tasks.start_soon(narrow.set, "key", "new")
-            await anyio.sleep(0.1)
-            with anyio.fail_after(PATIENCE_S):
-                assert await narrow.get("key", "gone") in ("old", "gone", "new")
-                await narrow.keys()
-            # Else the writes had nothing to wait for.
-            assert narrow._running_count == 2
-            replica.resume()
-
-
-async def test_what_changes_nothing_needs_no_replica(
-    redis_cluster: RedisCluster, store: RedisClusterStateStore
-) -> None:
-    await store.set("key", "old")
-    url, namespace = redis_cluster.url, store.namespace
-    async with RedisClusterStateStore(url, namespace, deadline=HASTY_S) as hasty:
         with paused(redis_cluster, namespace):
-            assert await hasty.set_if_absent("key", "new") is False
-            assert await hasty.compare_and_set("key", 1, "new") is False
+            tasks.start_soon(narrow.delete, "key")
+            with anyio.fail_after(PATIENCE_S):
+                while await narrow.get("key", "gone") != "gone":
+                    await anyio.sleep(0.01)
+                assert await narrow.keys() == []
+            # Else there would have been nothing to wait for.
+            assert narrow._running_count == 1
+
+
+@by_decision
+async def test_what_changes_nothing_needs_no_replica(
+    write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
+) -> None:
+    await store.set("key", "newer")
+    if write is WRITES["delete"]:
+        await store.delete("key")
+    for node in redis_cluster.masters():
+        node.cli("script", "flush")
+    url, namespace = redis_cluster.url, store.namespace
+    deadline = 10 * PATIENCE_S
+    async with RedisClusterStateStore(url, namespace, deadline=deadline) as patient:
+        with paused(redis_cluster, namespace), anyio.fail_after(PATIENCE_S):
+            assert await write(patient) is False
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
@@ -449,6 +469,31 @@ async def test_more_replicas_than_there_are_are_never_enough(
 
 
 # Slots that move.
+
+
+async def test_master_that_stays_away_is_replaced(own_cluster: RedisCluster) -> None:
+    """Nobody is left to say where its slots are now, but the others."""
+    store = RedisClusterStateStore(own_cluster.url, uuid4().hex)
+    batch = {f"key:{number}": number for number in range(300)}
+    await store.set_many(batch)
+    master = own_cluster.masters()[0]
+    replica = own_cluster.replica_of(master)
+    master.kill()
+    try:
+        # Their replicas cannot confirm them: each master has one.
+        async with RedisClusterStateStore(
+            own_cluster.url, store.namespace, replicas=0
+        ) as careless:
+            for key in batch:
+                await careless.set(key, 1)
+        assert await store.get_many(batch) == [1] * len(batch)
+        assert await store.keys() == sorted(batch)
+        assert replica in own_cluster.masters()
+    finally:
+        master.start()
+        own_cluster.wait_until_healthy()
+    await store.set_many(batch)
+    await store.aclose()
 
 
 async def hand_over(cluster: RedisCluster, master: RedisServer) -> None:
@@ -565,6 +610,23 @@ async def test_slot_that_moves_is_waited_for(
     check_index(own_cluster, namespace)
 
 
+async def test_node_that_sends_away_is_believed(
+    own_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without asking for the whole map."""
+    namespace = uuid4().hex
+    url = f"{own_cluster.url}?buckets=1"
+    async with RedisClusterStateStore(url, namespace) as store:
+        await store.set("a", 1)
+        with moving(own_cluster, f"{namespace}{{0}}:i"):
+            pass
+        refresh = RedisNodes.refresh
+        monkeypatch.setattr(RedisNodes, "refresh", None)
+        await store.set("a", 2)
+        assert await store.get("a") == 2 and await store.keys() == ["a"]
+        monkeypatch.setattr(RedisNodes, "refresh", refresh)
+
+
 # Answers that are lost.
 
 
@@ -671,6 +733,19 @@ async def test_node_that_hangs_is_not_waited_for(
                 await call(wired)
         else:
             await call(wired)
+
+
+@by_call
+async def test_deadline_is_for_answers_too(
+    call: Call, wires: list[Wire], wired: RedisClusterStateStore
+) -> None:
+    wired._options = wired._options._replace(timeout=10 * PATIENCE_S)
+    wire = await wire_of_key(wires, wired)
+    wired._deadline = HASTY_S
+    wire.next = "hang"
+    kind = StateReadError if call in READS.values() else OutcomeUnknownError
+    with anyio.fail_after(PATIENCE_S), pytest.raises(kind, match="no answer"):
+        await call(wired)
 
 
 @by_call

@@ -21,6 +21,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from redis.asyncio import Connection
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from latency_kv.errors import (
     OutcomeUnknownError,
@@ -32,6 +34,7 @@ from latency_kv.errors import (
 from latency_kv.facets.stores import OpenedStateStore
 from latency_kv.providers import open_state_store, redis, redis_states
 from latency_kv.providers.redis import RedisStateStore
+from latency_kv.providers.redis_failures import told
 from latency_kv.testing.state_store import StateStoreContract
 from providers.redis_checks import (
     CALLS,
@@ -340,10 +343,13 @@ def certificates() -> Iterator[Path]:
         curve = "ec_paramgen_curve:prime256v1"
         new_key = "-newkey", "ec", "-pkeyopt", curve, "-nodes", "-keyout"
         for ca in ("ca", "rival"):
-            subject = "-subj", f"/CN={ca}", "-days", "2", "-out", f"{ca}.pem"
-            openssl("req", "-x509", *new_key, f"{ca}.key", *subject)
+            subject = "-subj", f"/CN={ca}", "-addext", "keyUsage=critical,keyCertSign"
+            out = "-days", "2", "-out", f"{ca}.pem"
+            openssl("req", "-x509", *new_key, f"{ca}.key", *subject, *out)
         openssl("req", *new_key, "key", "-subj", "/CN=server", "-out", "request")
-        (folder / "names").write_text(f"subjectAltName=IP:{HOST}")
+        (folder / "names").write_text(
+            f"subjectAltName=IP:{HOST}\nauthorityKeyIdentifier=keyid\n"
+        )
         signing = "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"
         signed = "-extfile", "names", "-days", "2", "-out", "pem"
         openssl("x509", "-req", "-in", "request", *signing, *signed)
@@ -488,6 +494,12 @@ async def test_password_for_a_server_without_one_is_told_of(
     assert PASSWORD not in shown(info.value)
 
 
+def test_message_of_newer_servers_shows_no_user() -> None:
+    said = "User alice has no permissions to run the 'get' command"
+    assert "alice" not in told(NoPermissionError(said, status_code="NOPERM"))
+    assert "alice" not in told(AuthenticationError("alice", status_code="WRONGPASS"))
+
+
 async def test_missing_database_is_told_of(redis_server: RedisServer) -> None:
     with pytest.raises(StateReadError, match="out of range"):
         async with RedisStateStore(f"{redis_server.url}/999"):
@@ -579,6 +591,21 @@ async def test_write_that_was_lost_on_its_way_is_unknown(
     assert await wired.get("key") == "old"
 
 
+async def test_connection_that_was_closed_from_elsewhere_is_a_lost_one(
+    wired: RedisStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has no word for it, and it may have sent something."""
+
+    async def send(*arguments: Any, **options: Any) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'writelines'")
+
+    monkeypatch.setattr(Connection, "send_packed_command", send)
+    with pytest.raises(OutcomeUnknownError, match="it was closed"):
+        await wired.set("key", "new")
+    monkeypatch.undo()
+    assert await wired.get("key") == "old"
+
+
 @by_read
 @pytest.mark.parametrize("fault", ["cut", "deafen"])
 async def test_read_that_was_lost_is_repeated(
@@ -663,8 +690,9 @@ async def test_server_that_loads_is_waited_for(
                 info = await anyio.to_thread.run_sync(own_server.cli, "info")
                 loading = "loading:1" in info
         other = RedisStateStore(own_server.url, own_store.namespace)
-        assert await own_store.get("key:007") == 7
+        # On a connection that was there before, where a refusal is an answer.
         await own_store.set("key:007", 8)
+        assert await own_store.get("key:008") == 8
         assert len(await other.keys()) == len(values)
         await other.aclose()
     own_server.cli("config", "set", "key-load-delay", "0")
@@ -958,6 +986,11 @@ async def test_longest_key_is_stored_and_a_longer_one_refused(
 async def test_set_many_is_one_or_none(
     wire: Wire, wired: RedisStateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = wire.passed
+    await wired.set_many({"key": "old", "a": 1, "b": 2})
+    assert wire.passed == before + 1
+    await wired.delete("a")
+    await wired.delete("b")
     values = {f"key:{number:05}": number for number in range(5_000)}
     wire.next = "cut"
     with pytest.raises(OutcomeUnknownError):
@@ -1011,6 +1044,23 @@ async def test_pages_are_asked_for_as_they_are_needed(
     assert wire.passed == before + 1
     assert [key async for key in iterator] == keys[1:]
     assert wire.passed > before + 5
+
+
+async def test_index_follows_each_write(
+    redis_server: RedisServer, store: RedisStateStore
+) -> None:
+    """Not just when somebody lists, which mends it."""
+    namespace = store.namespace
+    for call in WRITES.values():
+        await call(store)
+        assert check_index(redis_server, namespace) == (call is not WRITES["delete"])
+    await store.delete("key")
+    await WRITES["set_if_absent"](store)
+    assert check_index(redis_server, namespace) == 1
+    # In the layout that is told.
+    await store.set("caf\u00e9", [1])
+    assert redis_server.cli("get", f"{namespace}:d:caf\u00e9") == "[1]\n"
+    assert redis_server.cli("zscore", f"{namespace}:i", "caf\u00e9") == "0\n"
 
 
 async def test_what_is_over_is_removed_from_the_index_by_listing(
