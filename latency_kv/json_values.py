@@ -22,9 +22,11 @@ import re
 import reprlib
 import sys
 from collections.abc import Iterable
-from json import JSONDecodeError, JSONDecoder, JSONEncoder
+from json import JSONDecodeError, JSONDecoder
 from math import isfinite
-from typing import Any, Final, NoReturn
+from typing import Any, Final
+
+import msgspec
 
 from latency_kv.errors import JsonValueError
 
@@ -64,13 +66,9 @@ _brief = reprlib.Repr()
 _brief.maxstring = 80
 _brief.maxother = 80
 
-_encoder = JSONEncoder(
-    ensure_ascii=False,
-    check_circular=False,
-    allow_nan=False,
-    sort_keys=True,
-    separators=(",", ":"),
-)
+# Quick, and lax where JSON is not: what they take is checked before and after.
+_encoder = msgspec.json.Encoder(order="sorted")
+_lax_decoder = msgspec.json.Decoder()
 
 
 def detached_value(value: Any, name: str = "value") -> Any:
@@ -94,12 +92,19 @@ def encode_value(value: Any) -> bytes:
     """Return the value's bytes: UTF-8, keys in order, no blanks, nothing escaped in vain.
 
     The same for equal values of equal types, and for no others.  JsonValueError as
-    `detached_value` has it.
+    `detached_value` has it.  Nothing else may change the value meanwhile.
 
     >>> encode_value({"b": [1, 1.0, True], "a": "\u00e9"}).decode()
     '{"a":"\u00e9","b":[1,1.0,true]}'
     """
-    return _encoder.encode(detached_value(value)).encode()
+    try:
+        if _is_everyday(value, 1):
+            return _encoder.encode(value)
+    except (ValueError, RuntimeError):
+        # A lone surrogate, which is told below; a caller deep in the stack; a thread
+        # that changes the value, whose copy does not change.
+        pass
+    return _encoder.encode(detached_value(value))
 
 
 def decode_value(raw: bytes) -> Any:
@@ -111,13 +116,15 @@ def decode_value(raw: bytes) -> Any:
     >>> decode_value(b'[1, 1.0, {"a": null}]')
     [1, 1.0, {'a': None}]
     """
-    if b"\\u" not in raw and raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
-        # No surrogate can be in it, nor is it too deep: no walk is needed after this.
-        try:
-            return _strict_decoder.decode(raw.decode())
-        except ValueError:
-            # Below it is told what is wrong.
-            pass
+    try:
+        value = _lax_decoder.decode(raw)
+        # What a lax decoder overlooks, a key that comes twice, is not what it writes.
+        if _encoder.encode(value) == raw and _is_shallow(raw, value):
+            return value
+    # Older releases of msgspec have errors that are no ValueError.
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # Below it is told what is wrong, if anything is.
+        pass
     value, repeated = parsed_json(raw)
     if repeated:
         raise JsonValueError(
@@ -182,6 +189,38 @@ class _Refused(ValueError):
 
 class _LongInt(int):
     """Stands in for an int of a file's that has more digits than Python may read."""
+
+
+def _is_everyday(value: Any, depth: int) -> bool:
+    """Tell whether a value is one of JSON's beyond doubt, but for lone surrogates.
+
+    depth counts lists and dicts, this one with them.
+    """
+    kind = type(value)
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                return False
+        value = value.values()
+    elif kind is not list:
+        return _is_everyday([value], depth - 1)
+    for item in value:
+        kind = type(item)
+        if kind is str or kind is int or kind is bool or item is None:
+            continue
+        if kind is float:
+            if not isfinite(item):
+                return False
+        elif kind is not dict and kind is not list:
+            return False
+        elif depth >= MAX_DEPTH or not _is_everyday(item, depth + 1):
+            return False
+    return True
+
+
+def _is_shallow(raw: bytes, value: Any) -> bool:
+    brackets = raw.count(b"[") + raw.count(b"{")
+    return brackets <= MAX_DEPTH or _is_everyday(value, 1)
 
 
 def _copied(values: Any, depth: int) -> Any:
@@ -312,23 +351,6 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # Made once: that takes as long as to read a small value.
 _decoder = JSONDecoder(object_pairs_hook=_object_of)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError("more than a float can be")
-    return number
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"JSON has no {text}")
-
-
-# What it refuses is parsed once more, to be told.
-_strict_decoder = JSONDecoder(
-    object_pairs_hook=_object_of, parse_float=_finite, parse_constant=_no_constant
-)
 
 
 def _parsed_as_it_is(text: str) -> tuple[Any, list[str]]:

