@@ -22,10 +22,11 @@ Knows no file.  Start at `detached`, then `decode`.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from latency_kv import json_values
 from latency_kv.errors import (
@@ -101,15 +102,10 @@ def encode(state: StateData[Any], *, pretty_print: bool) -> bytes:
             "pluginName": metadata.plugin_name,
         },
     }
-    text = json.dumps(
-        document,
-        ensure_ascii=False,
-        check_circular=False,
-        allow_nan=False,
-        indent=2 if pretty_print else None,
-        separators=None if pretty_print else (",", ":"),
-    )
-    raw = f"{text}\n".encode()
+    raw = msgspec.json.encode(document)
+    if pretty_print:
+        raw = msgspec.json.format(raw, indent=2)
+    raw += b"\n"
     if len(raw) > MAX_SIZE:
         raise StateWriteError(
             metadata.plugin_name,

@@ -1,45 +1,38 @@
 """File: the StateStore facet in documents on disk, one a namespace, to be read by eye.
 
-    {
-      "version": 1,
-      "data": {
-        "values": {"seat:12A": {"sold": true}, "theme": "dark"},
-        "ends": {"theme": 1735689600000000},
-        "encoded": {}
-      },
-      "metadata": ...
-    }
+Each write makes the whole document anew, under its lock, and leaves out what is over:
+for states that are small.  Writes that wait for one another share one.
 
-An end is in microseconds since the epoch.  A value that is too deep to stand in the
-document is in it as JSON text, under `encoded`.  Each write makes the whole document
-anew, under its lock, and leaves out what is over: for states that are small.
+Invariants
+    1. A change that has been taken from those that wait is told its outcome, whoever is
+       cancelled.
+    2. What is held of the document is what is in the file: a file whose stamp stays the
+       same, and was settled when it was read, is not another.
 
-Knows FileSystemStateStore, not the disk.  Start at `FileStateStore.set`.
+Knows FileSystemStateStore, not the disk but for stamps.  Start at `FileStateStore.set`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from math import ceil
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import SplitResult, quote, unquote_to_bytes
+
+from anyio import CancelScope, Lock, create_task_group
 
 from latency_kv.documents.backups import state_file
 from latency_kv.documents.names import stem_of
 from latency_kv.documents.store import FileSystemStateStore
-from latency_kv.errors import JsonValueError, StateError, StateParseError
+from latency_kv.errors import StateError, StateParseError
 from latency_kv.json_values import detached_value, encode_value
+from latency_kv.providers.file_state import FileState
 from latency_kv.providers.key_pages import KeyPages
 from latency_kv.providers.state_keys import (
     DEFAULT_NAMESPACE,
@@ -48,7 +41,6 @@ from latency_kv.providers.state_keys import (
     flag,
     key_bytes,
     redacted_url,
-    stored_value,
     url_options,
 )
 
@@ -56,7 +48,8 @@ __all__ = ["FileStateStore"]
 
 _TICKS = 1_000_000
 
-_FIELDS = {"values": dict, "ends": dict, "encoded": dict}
+# Far more than a tick of the clocks that files are stamped by.
+_SETTLED_NS = 1_000_000_000
 
 
 class FileStateStore:
@@ -67,8 +60,9 @@ class FileStateStore:
     kept.  Without durable a power cut may leave anything.  clock tells seconds, the same
     for all that share a document.
 
-    An operation reads the document as a whole, and a write writes it as a whole.  A
-    damaged document, or one that is somebody else's, raises StateParseError and stays.
+    The document is read as a whole, once for as long as nobody writes it; from a second
+    after a write a read takes some 10 us.  A write writes it as a whole, in one file with
+    those that wait meanwhile.  A damaged document, or one that is somebody else's, raises StateParseError and stays.
 
     >>> import anyio
     >>> from tempfile import TemporaryDirectory
@@ -100,7 +94,11 @@ class FileStateStore:
         path = quote(os.fsencode(self.documents_dir))
         self._url = redacted_url(f"file:{path}", self._namespace)
         self._path = self.documents_dir / state_file(stem_of(self._namespace))
+        self._held: tuple[_Stamp, FileState] | None = None
+        self._waiting: list[_Waiting] = []
+        self._turn = Lock()
         self._closed = False
+        self._ended = False
         self.clock = clock
 
     @classmethod
@@ -142,9 +140,11 @@ class FileStateStore:
 
     async def aclose(self) -> None:
         """Wait for what goes on, and refuse what comes from now on."""
-        if not self._closed:
-            self._closed = True
-            await self._documents.__aexit__(None, None, None)
+        self._closed = True
+        async with self._turn:
+            if not self._ended:
+                await self._documents.__aexit__(None, None, None)
+                self._ended = True
 
     async def get(self, key: str, default: Any = None, /) -> Any:
         """Return the value, or the default."""
@@ -157,7 +157,7 @@ class FileStateStore:
         key, value = _checked(key), detached_value(value)
         ticks = None if ttl is None else ceil(checked_ttl(ttl) * _TICKS)
 
-        def change(state: _State, now: int) -> bool:
+        def change(state: FileState, now: int) -> bool:
             state.put(key, value, None if ticks is None else now + ticks)
             return True
 
@@ -167,7 +167,7 @@ class FileStateStore:
         """Delete the value; return whether there was one."""
         key = _checked(key)
 
-        def change(state: _State, now: int) -> bool:
+        def change(state: FileState, now: int) -> bool:
             was_there = state.has(key, now)
             state.drop(key)
             return was_there
@@ -191,7 +191,7 @@ class FileStateStore:
         """
         self._demand_open()
         prefix = _checked(prefix, "prefix")
-        held = _State.empty()
+        held = FileState.empty()
 
         async def page(after: str | None) -> list[str]:
             nonlocal held
@@ -206,7 +206,7 @@ class FileStateStore:
         """Store the value if the key is not there; return whether it was stored."""
         key, value = _checked(key), detached_value(value)
 
-        def change(state: _State, now: int) -> bool:
+        def change(state: FileState, now: int) -> bool:
             if state.has(key, now):
                 return False
             state.put(key, value, None)
@@ -218,7 +218,7 @@ class FileStateStore:
         """Store `new` if the key's value is `expected`; return whether it was stored."""
         key, wanted, new = _checked(key), encode_value(expected), detached_value(new)
 
-        def change(state: _State, now: int) -> bool:
+        def change(state: FileState, now: int) -> bool:
             is_wanted = state.has(key, now) and (
                 encode_value(state.value(key, self._url)) == wanted
             )
@@ -238,9 +238,7 @@ class FileStateStore:
         state = await self._read(None)
         now = self._now()
         return [
-            # Apart: a key may be asked for twice.
-            detached_value(state.value(key, self._url)) if state.has(key, now) else None
-            for key in keys
+            state.value(key, self._url) if state.has(key, now) else None for key in keys
         ]
 
     async def set_many(self, values: Mapping[str, Any], /) -> None:
@@ -249,7 +247,7 @@ class FileStateStore:
             _checked(key): detached_value(value) for key, value in values.items()
         }
 
-        def change(state: _State, now: int) -> bool:
+        def change(state: FileState, now: int) -> bool:
             for key, value in entries.items():
                 state.put(key, value, None)
             return bool(entries)
@@ -263,42 +261,82 @@ class FileStateStore:
     def _now(self) -> int:
         return int(self.clock() * _TICKS)
 
-    async def _read(self, key: str | None) -> _State:
+    async def _read(self, key: str | None) -> FileState:
+        """Return what is in the document, not to be changed."""
         self._demand_open()
+        stamp = self._stamp()
+        if self._held is not None and self._held[0] == stamp:
+            return self._held[1]
+        is_settled = stamp is not None and _is_settled(stamp)
         with self._told(key):
             document = await self._documents.load(self._namespace)
-            return _State.empty() if document is None else self._state(document.data)
+            if document is None:
+                return FileState.empty()
+            state = FileState(document.data, self._path)
+        if stamp is not None and is_settled and stamp == self._stamp():
+            self._held = stamp, state
+        return state
 
     async def _change(
-        self, key: str | None, change: Callable[[_State, int], bool]
+        self, key: str | None, change: Callable[[FileState, int], bool]
     ) -> bool:
         """Change the document as one operation; write it only if `change` says so."""
+        self._demand_open()
+        mine = _Waiting(change)
+        self._waiting.append(mine)
+        try:
+            async with self._turn:
+                if mine in self._waiting:
+                    # A task group waits for it even where asyncio cancels this task.
+                    async with create_task_group() as group:
+                        group.start_soon(self._change_all)
+        finally:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+        if mine.error is not None:
+            with self._told(key):
+                raise mine.error
+        return mine.is_changed
+
+    async def _change_all(self) -> None:
+        """Make all changes that wait in one; each is told its outcome."""
+        taken: list[_Waiting] = []
 
         def changed(data: Any) -> dict[str, Any]:
+            # From here on others wait for the outcome.
+            scope.shield = True
+            taken.extend(self._waiting)
+            self._waiting.clear()
             # None is also what an update is told where there is no document.
             is_there = data is not None or os.path.lexists(self._path)
-            state = self._state(data) if is_there else _State.empty()
+            state = FileState(data, self._path) if is_there else FileState.empty()
             now = self._now()
-            if not change(state, now):
+            for each in taken:
+                each.make(state, now)
+            if not any(each.is_changed for each in taken):
                 raise _UnchangedError
             state.drop_what_is_over(now)
             return state.data
 
-        self._demand_open()
-        with self._told(key):
+        with CancelScope() as scope:
             try:
                 await self._documents.update(self._namespace, changed)
             except _UnchangedError:
-                return False
-        return True
+                pass
+            except Exception as error:  # noqa: BLE001 - it is raised by each of them
+                # One that comes before they are taken is that of all who wait.
+                for each in taken or self._waiting:
+                    each.fail(error)
+                self._waiting.clear()
 
-    def _state(self, data: Any) -> _State:
-        """Check that a document's data are such a state."""
-        if not _is_state(data):
-            raise StateParseError(
-                None, "the document is not a state store's, and stays", self._path
-            )
-        return _State(data)
+    def _stamp(self) -> _Stamp | None:
+        """Tell which file the document is, and of when; None where there is none."""
+        try:
+            status = os.lstat(self._path)
+        except OSError:
+            return None
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return _Stamp(status.st_dev, status.st_ino, status.st_size, *times)
 
     @contextmanager
     def _told(self, key: str | None) -> Iterator[None]:
@@ -310,74 +348,45 @@ class FileStateStore:
             raise
 
 
+class _Stamp(NamedTuple):
+    """What tells a file from the one that replaces it."""
+
+    device: int
+    number: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def _is_settled(stamp: _Stamp) -> bool:
+    """Tell whether a file that replaces this one from now on has another stamp.
+
+    A new one may get the number of one that is gone, and clocks of files tick slowly.
+    """
+    return time.time_ns() - max(stamp.modified_ns, stamp.changed_ns) > _SETTLED_NS
+
+
+class _Waiting:
+    """A change that waits for its turn, and then its outcome."""
+
+    def __init__(self, change: Callable[[FileState, int], bool]) -> None:
+        self._change = change
+        self.is_changed = False
+        self.error: Exception | None = None
+
+    def make(self, state: FileState, now: int) -> None:
+        try:
+            self.is_changed = self._change(state, now)
+        except StateParseError as error:
+            self.error = error
+
+    def fail(self, error: Exception) -> None:
+        self.error = copy(error)
+        self.error.__cause__ = error.__cause__
+
+
 class _UnchangedError(Exception):
     """There is nothing to write."""
-
-
-class _State:
-    """The values and their ends, in the form that the document has."""
-
-    __slots__ = ("data", "encoded", "ends", "values")
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.data = data
-        self.values: dict[str, Any] = data["values"]
-        self.ends: dict[str, int] = data["ends"]
-        self.encoded: dict[str, str] = data["encoded"]
-
-    @classmethod
-    def empty(cls) -> _State:
-        return cls({field: {} for field in _FIELDS})
-
-    def has(self, key: str, now: int) -> bool:
-        end = self.ends.get(key)
-        return (key in self.values or key in self.encoded) and (
-            end is None or now < end
-        )
-
-    def value(self, key: str, store: str) -> Any:
-        if key in self.values:
-            return self.values[key]
-        return stored_value(self.encoded[key].encode(), key, store)
-
-    def keys(self, prefix: str, now: int) -> list[str]:
-        # Code points are in the order of their UTF-8.
-        return sorted(
-            key
-            for key in (*self.values, *self.encoded)
-            if key.startswith(prefix) and self.has(key, now)
-        )
-
-    def put(self, key: str, value: Any, end: int | None) -> None:
-        """Store a value that is detached, instead of an older one."""
-        self.drop(key)
-        try:
-            # As deep as it is in the document's data.
-            self.values[key] = detached_value({"values": {key: value}})["values"][key]
-        except JsonValueError:
-            self.encoded[key] = encode_value(value).decode()
-        if end is not None:
-            self.ends[key] = end
-
-    def drop(self, key: str) -> None:
-        for values in self.data.values():
-            values.pop(key, None)
-
-    def drop_what_is_over(self, now: int) -> None:
-        for key in [key for key, end in self.ends.items() if end <= now]:
-            self.drop(key)
-
-
-def _is_state(data: Any) -> bool:
-    return (
-        isinstance(data, dict)
-        and data.keys() == _FIELDS.keys()
-        and all(isinstance(data[field], kind) for field, kind in _FIELDS.items())
-        and all(type(end) is int for end in data["ends"].values())
-        and all(type(text) is str for text in data["encoded"].values())
-        and data["values"].keys().isdisjoint(data["encoded"])
-        and data["ends"].keys() <= data["values"].keys() | data["encoded"].keys()
-    )
 
 
 def _checked(key: str, what: str = "key") -> str:

@@ -27,7 +27,7 @@ from latency_kv import FileSystemStateStore
 from latency_kv.documents.backups import parsed
 from latency_kv.documents.document import decode
 from latency_kv.documents.files import DocumentFiles
-from latency_kv.errors import LockTimeoutError, StateError
+from latency_kv.errors import LockTimeoutError, StateError, StateParseError
 from power import cut_and_lose, cut_on_each_mount
 
 NAME = "clock"
@@ -155,10 +155,16 @@ class Checked:
 
     def check_backups(self, files: DocumentFiles, number: int) -> None:
         """What came before it; amid a change the newest twice, or one too many."""
-        backups = [
-            number_of(decode(path.read_bytes(), NAME, path).data)
-            for path in files.backups(NAME)
-        ]
+        backups = []
+        for index, path in enumerate(files.backups(NAME), start=1):
+            try:
+                state = decode(path.read_bytes(), NAME, path)
+            except StateParseError:
+                # One too many was removed, not yet for good: with data=writeback its
+                # space may be another file's already when the power comes back.
+                assert index > MAX_BACKUPS
+                break
+            backups.append(number_of(state.data))
         newest = backups[0] if backups else number - 1
         assert newest in (number, number - 1), backups
         assert backups == list(range(newest, newest - len(backups), -1)), backups
