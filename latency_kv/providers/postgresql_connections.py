@@ -17,6 +17,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -31,6 +33,7 @@ from latency_kv.errors import (
     StateWriteError,
 )
 from latency_kv.providers.back_off import BackOff
+from latency_kv.providers.places import Places
 
 __all__ = ["CLIENT_OPTIONS", "PostgresqlConnections"]
 
@@ -51,6 +54,9 @@ _MOST_AGAIN = 5
 # Of the timeout: the server gives a statement up before the client does, since its word
 # says that nothing was applied.
 _SERVER_SHARE = 0.9
+
+# A firewall may have forgotten one that was not used for longer.
+_LONGEST_UNUSED_S = 300.0
 
 # What another transaction did to this one: serialization failure, deadlock.
 _RIVALS = frozenset({"40001", "40P01"})
@@ -103,19 +109,14 @@ class PostgresqlConnections:
         server_timeout_ms = max(1, int(timeout * _SERVER_SHARE * 1_000))
         self._arguments: dict[str, Any] = {
             **_address(url, options),
-            "min_size": 0,
-            "max_size": pool_size,
-            "connect": self._connect,
             "timeout": timeout,
             "command_timeout": timeout,
             "server_settings": {"statement_timeout": str(server_timeout_ms)},
-            # No statement leaves anything behind in its session.
-            "reset": _nothing,
         }
-        # As many as the pool has: so nobody waits in the pool, which takes longer.
-        self._places = asyncio.Semaphore(pool_size)
+        self._places = Places(pool_size, timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pool: Any = None
+        # Those that nobody uses and since when, the latest last.
+        self._unused: deque[tuple[float, Any]] = deque()
         self._opening: asyncio.Task[StateReadError | None] | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         self._is_prepared = False
@@ -181,11 +182,10 @@ class PostgresqlConnections:
         finally:
             if self._opening is not None:
                 self._opening.cancel()
-            if self._pool is not None:
-                # Those that a server that hangs does not let go.
-                self._pool.terminate()
-                # What is aborted is closed by the loop, at its next turn.
-                await asyncio.sleep(0)
+            while self._unused:
+                self._unused.pop()[1].terminate()
+            # What is aborted is closed by the loop, at its next turn.
+            await asyncio.sleep(0)
 
     def _note_end(self) -> None:
         """Note that one runs no more, which `close` waits for."""
@@ -212,15 +212,13 @@ class PostgresqlConnections:
             await asyncio.wait([self._opening])
         if self._connecting:
             await asyncio.wait(self._connecting)
-        if self._pool is not None:
-            await self._pool.close()
 
-    async def _connect(self, *arguments: Any, **options: Any) -> Any:
+    async def _connect(self) -> Any:
         """Connect, to the end even where whoever asked for it is cancelled.
 
         The client, cancelled while it agrees on TLS, leaves errors that nobody awaits.
         """
-        connecting = asyncio.create_task(asyncpg.connect(*arguments, **options))
+        connecting = asyncio.create_task(asyncpg.connect(**self._arguments))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
         try:
@@ -232,11 +230,6 @@ class PostgresqlConnections:
     async def _open(self) -> StateReadError | None:
         """Return what went wrong, for as many as wait to raise it."""
         try:
-            if self._pool is None:
-                pool = asyncpg.create_pool(**self._arguments)
-                # It has no connections yet, so there is nothing to wait for.
-                await pool
-                self._pool = pool
             await self._repeated(self._prepare, None, is_write=False)
         except StateReadError as error:
             return error
@@ -259,37 +252,41 @@ class PostgresqlConnections:
                 failure = self._failure(error, was_sent=connection is not None)
                 if failure.is_lost and connection is not None:
                     # It may hang, or bring an answer that nobody waits for.
-                    with suppress(asyncpg.InterfaceError):
-                        connection.terminate()
+                    connection.terminate()
                 told = self._told(failure, key, is_write=is_write)
                 if not failure.may_pass or isinstance(told, OutcomeUnknownError):
                     raise told from error
                 told.__cause__ = error
             finally:
                 if connection is not None:
-                    # The outcome stands, whatever comes of the connection.
-                    try:
-                        with suppress(Exception):
-                            await self._pool.release(connection)
-                    finally:
-                        self._places.release()
+                    self._release(connection)
             back_off = back_off or BackOff(self._timeout, _MOST_AGAIN)
             if not await back_off.again():
                 raise told
 
     async def _acquired(self) -> Any:
         """Return a connection of one's own, when a place is free; TimeoutError if late."""
-        if self._places.locked():
-            async with asyncio.timeout(self._timeout):
-                await self._places.acquire()
-        else:
-            # At once; and to connect has a timeout of its own.
-            await self._places.acquire()
+        await self._places.take()
         try:
-            return await self._pool.acquire()
+            while self._unused:
+                _, connection = self._unused.pop()
+                if not connection.is_closed():
+                    return connection
+            return await self._connect()
         except BaseException:
-            self._places.release()
+            self._places.leave()
             raise
+
+    def _release(self, connection: Any) -> None:
+        """Let others use a connection.
+
+        The client waits for the end of what was cancelled before it sends anything.
+        """
+        now = time.monotonic()
+        self._unused.append((now, connection))
+        while now - self._unused[0][0] > _LONGEST_UNUSED_S:
+            self._unused.popleft()[1].terminate()
+        self._places.leave()
 
     def _failure(self, error: Exception, *, was_sent: bool) -> _Failure:
         """Tell what an exception of the client means."""
@@ -356,10 +353,6 @@ def _terminate(connecting: asyncio.Task[Any]) -> None:
     """End the connection that a task made, if it made one."""
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().terminate()
-
-
-async def _nothing(connection: Any) -> None:
-    """Leave the session as it is."""
 
 
 def _address(url: SplitResult, options: dict[str, str]) -> dict[str, Any]:

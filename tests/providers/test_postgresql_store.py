@@ -34,7 +34,11 @@ from latency_kv.facets.stores import (
     OpenedStateStore,
     PagedStateStore,
 )
-from latency_kv.providers import open_state_store, postgresql
+from latency_kv.providers import (
+    open_state_store,
+    postgresql,
+    postgresql_connections,
+)
 from latency_kv.providers.postgresql import PostgresqlStateStore
 from latency_kv.testing.state_store import StateStoreContract
 from providers.ledger import Ledger
@@ -568,10 +572,9 @@ async def test_answer_that_does_not_come_is_not_waited_for(
 async def end_sessions(admin: Any, store: PostgresqlStateStore) -> None:
     """Let the store's idle connection be ended, and the store know it."""
     await admin.execute(END_SESSIONS)
-    pool: Any = store._connections._pool
 
     async def is_noticed() -> bool:
-        return int(pool.get_size()) == 0
+        return all(each.is_closed() for _, each in store._connections._unused)
 
     await eventually(is_noticed)
 
@@ -690,10 +693,10 @@ async def test_too_many_connections_are_told_of() -> None:
     with PostgresqlServer(options) as server:
         async with PostgresqlStateStore(server.url) as store:
             others = [await asyncpg.connect(server.url) for _ in range(4)]
-            held: Any = await store._connections._pool.acquire()
+            held: Any = await store._connections._acquired()
             with pytest.raises(StateWriteError, match="max_connections"):
                 await store.set("a", 1)
-            await store._connections._pool.release(held)
+            store._connections._release(held)
             await store.set("a", 1)
             for other in others:
                 await other.close()
@@ -917,3 +920,17 @@ async def test_no_more_connections_are_made_than_asked_for(
         for _ in range(10):
             counts.append(await admin.fetchval(SESSION_COUNT, "few"))
     assert max(counts) <= 3
+
+
+async def test_connection_that_was_not_used_for_long_is_let_go(
+    store: PostgresqlStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time is enough then; who knows what a firewall has forgotten."""
+    connections = store._connections
+    await asyncio.gather(*(store.has("a") for _ in range(5)))
+    assert len(connections._unused) > 1
+    monkeypatch.setattr(postgresql_connections, "_LONGEST_UNUSED_S", 0.0)
+    await anyio.sleep(0.01)
+    await store.has("a")
+    assert len(connections._unused) == 1
+    assert await store.has("a") is False
