@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from math import ceil
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote_to_bytes
 
 import lmdb
@@ -47,6 +47,7 @@ from latency_kv.providers.state_keys import (
     key_text,
     redacted_url,
     stored_value,
+    successor,
     url_options,
 )
 
@@ -228,11 +229,11 @@ class LmdbStateStore:
         found: list[str] = []
         after: str | None = None
         while True:
-            page = await self._page(raw, after)
-            found += [key for key, end in page.items() if self._is_live(end)]
+            page, ends = await self._page(raw, after)
+            found += [key for key in page if self._is_live(ends[key])] if ends else page
             if len(page) < _PAGE_COUNT:
                 return found
-            *_, after = page
+            after = page[-1]
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
@@ -242,10 +243,10 @@ class LmdbStateStore:
 
         async def page(after: str | None) -> Iterable[str]:
             nonlocal ends
-            ends = await self._page(raw, after)
-            return ends
+            keys, ends = await self._page(raw, after)
+            return keys
 
-        return KeyPages(page, lambda key: self._is_live(ends[key]))
+        return KeyPages(page, lambda key: not ends or self._is_live(ends[key]))
 
     async def set_if_absent(self, key: str, value: Any, /) -> bool:
         """Store the value if the key is not there; return whether it was stored."""
@@ -310,22 +311,27 @@ class LmdbStateStore:
         if entries:
             await self._write(None, work, sum(len(raw) for _, raw in entries))
 
-    async def _page(self, prefix: bytes, after: str | None) -> dict[str, bytes]:
-        """Return the next keys with the prefix, over or not, and their ends."""
+    async def _page(
+        self, prefix: bytes, after: str | None
+    ) -> tuple[list[str], dict[str, bytes]]:
+        """Return the next keys with the prefix, over or not, and their ends if any."""
         environment = self._ready or await self._opened(None, StateReadError)
         if len(prefix) > self._max_key_size:
-            return {}
+            return [], {}
         last = None
         if after is not None:
             last = self._packed(after)
             # Between two pages it is the turn of others.
             await checkpoint()
-        skipped = len(self._prefix)
+        skipped, start = len(self._prefix), self._prefix + prefix
+        # There is one: the namespace's size, which comes first, is not the last byte.
+        stop = cast("bytes", successor(start))
         try:
-            page = environment.page(self._prefix + prefix, last, _PAGE_COUNT)
+            page, ends = environment.page(start, last, stop, _PAGE_COUNT)
         except lmdb.Error as error:
             raise self._failed(StateReadError, error, None) from error
-        return {key_text(key[skipped:]): end for key, end in page}
+        keys = [key_text(key[skipped:]) for key in page]
+        return keys, dict(zip(keys, ends, strict=True)) if ends else {}
 
     def _demand_open(self) -> None:
         if self._closed:

@@ -220,22 +220,25 @@ class LmdbEnvironment:
             return [transaction.get(key) for key in keys]
 
     def page(
-        self, prefix: bytes, after: bytes | None, most: int
-    ) -> list[tuple[bytes, bytes]]:
-        """Return the first keys with the prefix, and behind `after`, with their ends."""
+        self, start: bytes, after: bytes | None, stop: bytes, most: int
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Return the first keys from start to stop, and behind `after`; and their ends.
+
+        No ends at all where nothing in the folder has one.
+        """
         # As buffers: of values, which may be long, no more is copied than their ends.
         with self._reading(buffers=True) as transaction:
             has_ends = transaction.stat(self._ends)["entries"] > 0
             with transaction.cursor() as cursor:
-                if not cursor.set_range(prefix if after is None else after):
-                    return []
+                if not cursor.set_range(start if after is None else after):
+                    return [], []
                 if bytes(cursor.key()) == after and not cursor.next():
-                    return []
-                some = islice(map(bytes, cursor.iternext(values=False)), most)
-                keys = list(takewhile(lambda key: key.startswith(prefix), some))
+                    return [], []
+                there = map(bytes, cursor.iternext(values=False))
+                keys = [*islice(takewhile(stop.__gt__, there), most)]
             if not has_ends:
-                return [(key, NEVER) for key in keys]
-            return [(key, bytes(transaction.get(key)[:END_SIZE])) for key in keys]
+                return keys, []
+            return keys, [bytes(transaction.get(key)[:END_SIZE]) for key in keys]
 
     async def write(self, work: LmdbWork[T], size: int = 0) -> T:
         """Do the work in the thread, in a transaction, and return what it returned.
