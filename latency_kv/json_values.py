@@ -211,9 +211,12 @@ def _is_everyday(value: Any, depth: int) -> bool:
         if kind is float:
             if not isfinite(item):
                 return False
-        elif kind is not dict and kind is not list:
-            return False
-        elif depth >= MAX_DEPTH or not _is_everyday(item, depth + 1):
+        elif (
+            kind is not dict
+            and kind is not list
+            or depth >= MAX_DEPTH
+            or not _is_everyday(item, depth + 1)
+        ):
             return False
     return True
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from latency_kv.documents.store import FileSystemStateStore
@@ -167,7 +168,7 @@ async def test_who_is_cancelled_before_it_began_leaves_the_others_theirs(
             scope.cancel()
             with anyio.fail_after(10):
                 while updates.count < 2:
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
             updates.opened.set()
     assert not errors
     assert await states.keys() == ["a", "b"]
