@@ -275,7 +275,7 @@ def _read_through(path: Path) -> None:
 
     A bad sector is an OSError here, and the end of the process in a mapped file.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         while os.read(descriptor, _PIECE_SIZE):
             pass

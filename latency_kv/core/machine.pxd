@@ -1,9 +1,10 @@
 """Machine: what the rooms need of compiler and processor, and the build's constants.
 
-The one verbatim C block of the core: 128-bit products, unaligned loads, prefetching,
-and the three functions that probe a group of control bytes at a time, with SSE2, with
-NEON, or a word at a time elsewhere.  `-D` options of setup.py set the constants of a
-variant build.
+The one verbatim C block of the core that knows compilers: 128-bit products, unaligned
+loads, prefetching, and the three functions that probe a group of control bytes at a
+time, with SSE2, with NEON, or a word at a time elsewhere.  Each has a form for gcc and
+clang, one for MSVC, and one in plain C.  `-D` options of setup.py set the constants of
+a variant build.
 
 Knows no structure of the store.
 """
@@ -16,6 +17,10 @@ cdef extern from *:
     #define LATENCY_KV_MACHINE
     #include <stdint.h>
     #include <string.h>
+
+    #if UINTPTR_MAX != UINT64_MAX
+    #error "a slot keeps 16 bits of hash above an address: addresses have to be 64 bits"
+    #endif
 
     /* A page of 8 chunks of 14 slots is 17 cache lines: copying one stays near a
        microsecond, and a million entries need some 15,000 pages. */
@@ -71,6 +76,17 @@ cdef extern from *:
     #define latency_kv_prefetch(p) __builtin_prefetch((const void*)(p))
     #define latency_kv_likely(x) __builtin_expect(!!(x), 1)
     #define latency_kv_lowest_bit(x) ((uint32_t)__builtin_ctz(x))
+    #elif defined(_MSC_VER)
+    #include <intrin.h>
+    #if defined(_M_ARM64)
+    #define latency_kv_prefetch(p) __prefetch((const void*)(p))
+    #else
+    #define latency_kv_prefetch(p) _mm_prefetch((const char*)(p), _MM_HINT_T0)
+    #endif
+    #define latency_kv_likely(x) (x)
+    static inline uint32_t latency_kv_lowest_bit(uint32_t x) {
+        unsigned long place; _BitScanForward(&place, x); return (uint32_t)place;
+    }
     #else
     #define latency_kv_prefetch(p) ((void)(p))
     #define latency_kv_likely(x) (x)
@@ -89,6 +105,11 @@ cdef extern from *:
     #if defined(__SIZEOF_INT128__)
         unsigned __int128 product = (unsigned __int128)a * b;
         return (uint64_t)product ^ (uint64_t)(product >> 64);
+    #elif defined(_MSC_VER) && defined(_M_ARM64)
+        return (a * b) ^ __umulh(a, b);
+    #elif defined(_MSC_VER)
+        uint64_t high, low = _umul128(a, b, &high);
+        return low ^ high;
     #else
         uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
         uint64_t ll = al * bl, lh = al * bh, hl = ah * bl, hh = ah * bh;
@@ -107,13 +128,17 @@ cdef extern from *:
     static inline uint64_t latency_kv_swap64(uint64_t x) {
     #if defined(__GNUC__) || defined(__clang__)
         return __builtin_bswap64(x);
+    #elif defined(_MSC_VER)
+        return _byteswap_uint64(x);
     #else
         x = ((x & 0x00ff00ff00ff00ffull) << 8) | ((x >> 8) & 0x00ff00ff00ff00ffull);
         x = ((x & 0x0000ffff0000ffffull) << 16) | ((x >> 16) & 0x0000ffff0000ffffull);
         return (x << 32) | (x >> 32);
     #endif
     }
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #if !defined(__BYTE_ORDER__) && !defined(_MSC_VER)
+    #error "the compiler does not tell its byte order by __BYTE_ORDER__"
+    #elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     #define latency_kv_big_endian64(p) latency_kv_load64(p)
     #define latency_kv_little_endian64(p) latency_kv_swap64(latency_kv_load64(p))
     #define latency_kv_little_endian32(p) \\
@@ -130,14 +155,15 @@ cdef extern from *:
 
     /* A bit for each of the first LATENCY_KV_CHUNK_SLOTS control bytes that is tag. */
     #define LATENCY_KV_SLOT_MASK ((1u << LATENCY_KV_CHUNK_SLOTS) - 1)
-    #if defined(__SSE2__) && !defined(LATENCY_KV_PORTABLE)
+    #if (defined(__SSE2__) || defined(_M_X64)) && !defined(LATENCY_KV_PORTABLE)
     #include <emmintrin.h>
     static inline uint32_t latency_kv_match(const uint8_t* control, uint8_t tag) {
         __m128i group = _mm_load_si128((const __m128i*)control);
         __m128i equal = _mm_cmpeq_epi8(group, _mm_set1_epi8((char)tag));
         return (uint32_t)_mm_movemask_epi8(equal) & LATENCY_KV_SLOT_MASK;
     }
-    #elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(LATENCY_KV_PORTABLE)
+    #elif !defined(LATENCY_KV_PORTABLE) && \\
+        (defined(__ARM_NEON) && defined(__aarch64__) || defined(_M_ARM64))
     #include <arm_neon.h>
     static inline uint32_t latency_kv_match(const uint8_t* control, uint8_t tag) {
         static const uint8_t weights[16] =

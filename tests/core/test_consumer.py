@@ -2,7 +2,7 @@
 
 What an author does: install, `cimport latency_kv`, compile with `get_include()`, run. The
 package is built from a copy of its sources, as from a clone, and installed into a
-folder of its own. Start at `OPERATOR`.
+folder of its own; LATENCY_KV_WHEEL names a wheel to take instead. Start at `OPERATOR`.
 """
 
 import os
@@ -17,6 +17,8 @@ import pytest
 from fresh import TESTS
 
 ROOT = TESTS.parent
+PIP = ["-m", "pip", "--quiet"]
+ALONE = ["--no-deps", "--no-index"]
 SHIPPED = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "latency_kv"]
 
 OPERATOR = '''
@@ -152,7 +154,15 @@ def run(command: list[str], folder: Path, site: Path | None = None) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package installed in it, from a wheel."""
     folder = tmp_path_factory.mktemp("installed")
-    source, wheels, site = folder / "source", folder / "wheels", folder / "site"
+    site = folder / "site"
+    given = os.environ.get("LATENCY_KV_WHEEL")
+    wheel = Path(given) if given else built_wheel(folder)
+    run([*PIP, "install", *ALONE, "--target", str(site), str(wheel)], folder)
+    return site
+
+
+def built_wheel(folder: Path) -> Path:
+    source, wheels = folder / "source", folder / "wheels"
     source.mkdir()
     for name in SHIPPED:
         if (ROOT / name).is_dir():
@@ -160,12 +170,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source)
-    pip = ["-m", "pip", "--quiet"]
-    alone = ["--no-deps", "--no-index"]
-    run([*pip, "wheel", *alone, "--no-build-isolation", "-w", str(wheels), "."], source)
-    wheel = next(wheels.glob("*.whl"))
-    run([*pip, "install", *alone, "--target", str(site), str(wheel)], folder)
-    return site
+    run([*PIP, "wheel", *ALONE, "--no-build-isolation", "-w", str(wheels), "."], source)
+    return next(wheels.glob("*.whl"))
 
 
 @pytest.mark.parametrize(
