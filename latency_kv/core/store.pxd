@@ -45,7 +45,7 @@ cdef class InMemoryStore(ByteReader):
     cdef int put_span(self, Span* key, Span* value, object source) except -1
     cdef int put_object(self, object key, object value) except -1
     cdef int assign(self, object key, object value) except -1
-    cdef object remove(self, object key, bint wanted)
+    cdef int remove(self, object key) except -1
     cdef void undo(self, Change* changes, Py_ssize_t count, bint removal) noexcept
     cdef int put_changes(self, Change* changes, Py_ssize_t count) except -1
     cdef object remove_changes(self, Change* changes, Py_ssize_t count)

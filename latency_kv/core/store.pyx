@@ -213,27 +213,23 @@ cdef class InMemoryStore(ByteReader):
     def __setitem__(self, key, value):
         self.assign(key, value)
 
-    cdef object remove(self, object key, bint wanted):
-        """Delete an entry: its value if wanted, else True; None if there is none."""
+    cdef int remove(self, object key) except -1:
+        """Delete an entry: whether there was one."""
         cdef Span span
-        cdef Entry* entry
+        if PyBytes_CheckExact(key):
+            return self.c_delete(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
         span_take(&span, key, "key")
         try:
-            entry = table_find(&self.table, span.data, span.size)
-            if entry == NULL:
-                return None
-            value = entry_value_bytes(entry) if wanted else True
-            self.c_delete(span.data, span.size)
-            return value
+            return self.c_delete(span.data, span.size)
         finally:
             span_drop(&span)
 
     def delete(self, key):
         """Delete the entry of key; return whether there was one."""
-        return self.remove(key, False) is not None
+        return self.remove(key) == 1
 
     def __delitem__(self, key):
-        if self.remove(key, False) is None:
+        if not self.remove(key):
             raise KeyError(key)
 
     def pop(self, key, default=_MISSING):
@@ -241,9 +237,18 @@ cdef class InMemoryStore(ByteReader):
 
         Without an entry returns default, or raises KeyError if none is given.
         """
-        value = self.remove(key, True)
-        if value is not None:
-            return value
+        cdef Span span
+        cdef Entry* entry
+        span_take(&span, key, "key")
+        try:
+            entry = table_find(&self.table, span.data, span.size)
+            if entry != NULL:
+                # First, for there may be no memory for it.
+                value = entry_value_bytes(entry)
+                self.c_delete(span.data, span.size)
+                return value
+        finally:
+            span_drop(&span)
         if default is _MISSING:
             raise KeyError(key)
         return default

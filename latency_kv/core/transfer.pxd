@@ -16,7 +16,7 @@ from cpython.exc cimport PyErr_Clear
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from latency_kv.core.bulk cimport Cell, index_build, index_gather
 from latency_kv.core.cursor cimport (
     AHEAD, Cursor, ask_entry, cursor_close, cursor_open, cursor_step,
@@ -82,15 +82,12 @@ cdef inline Status encoder_open(
     Encoder* encoder, Table* table, const Image* image, char* data
 ) noexcept nogil:
     """Begin to write a table's entries to the sections of an image; with the GIL."""
-    encoder.cells = NULL
-    encoder.cursor.arena = NULL
-    encoder.done = 0
+    memset(encoder, 0, sizeof(Encoder))
     encoder.count = table.entry_count
     encoder.key_offsets = data + (image.key_offsets - image.data)
     encoder.keys = data + (image.keys - image.data)
     encoder.value_offsets = data + (image.value_offsets - image.data)
     encoder.values = data + (image.values - image.data)
-    encoder.key_end = encoder.value_end = 0
     store_little_endian64(encoder.key_offsets, 0)
     store_little_endian64(encoder.value_offsets, 0)
     if table.index.built:
