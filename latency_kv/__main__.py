@@ -12,10 +12,10 @@ from importlib import import_module
 
 # Modules of latency_kv.cli, each with an `app`, and what --help says of them.
 _APPS = {
-    "snapshot": "look into a snapshot's file: info, verify, get, scan, diff",
+    "snapshot": "look into snapshots: info, verify, get, scan, diff",
     "state": "look after plugins' documents: list, show, restore, ...",
-    "store": "look into a state store, or copy it into another one",
-    "facets": "tell what plugins can meet through, and who provides it",
+    "store": "look into a state store: get, set, delete, keys, copy",
+    "facets": "list what plugins can meet through, and who provides it",
 }
 
 # What the apps are made of, beyond the package.
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     called = "python -m latency_kv" if sys.argv[0] == __file__ else "latency-kv"
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = given[0] if given else ""
+    if not given:
+        parser = _parser(called)
+        parser.print_help(sys.stderr)
+        parser.exit(2)
     if command in _APPS:
         return _run_app(command, given[1:], called)
     if command == "bench":
@@ -51,17 +55,22 @@ def _parser(called: str) -> argparse.ArgumentParser:
         prog=called,
         description="An in-process key-value engine: dict-class reads, ordered "
         "point-in-time scans, snapshots without a pause.",
-        epilog="In Python: from latency_kv import InMemoryStore; help(InMemoryStore). "
-        "In Cython: from latency_kv cimport InMemoryStore.",
+        epilog=f"{called} COMMAND --help has the options of each, with an example. "
+        "snapshot, state, store and facets need the extra: pip install "
+        "'latency-kv[cli]'. In Python: from latency_kv import InMemoryStore; "
+        "help(InMemoryStore).",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     for name, text in _APPS.items():
         commands.add_parser(name, help=text)
-    commands.add_parser(
-        "bench", help="measure the engine beside its peers; bench --help has the rows"
-    )
-    commands.add_parser("include", help="print the folder to compile operators with")
-    commands.add_parser("version", help="print the version")
+    for name, text in {
+        "bench": "measure the engine beside its peers; --list names rows",
+        "include": "print the folder to compile operators with",
+        "version": "print the version",
+    }.items():
+        commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
     return parser
 
 

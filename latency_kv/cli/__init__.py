@@ -16,6 +16,7 @@
 
     facets       the catalog of what plugins can meet through
 
+    app          what the sub-commands share, and how their help looks
     screen       lines, colours and bars, for a terminal or a pipe
     notation     bytes of strangers as text, and back; json_text: values likewise, and
     json_screen  the looks of a value

@@ -15,15 +15,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from latency_kv.cli.app import VerbCommand, new_app
 from latency_kv.cli.screen import Screen, fail, verb
 from latency_kv.facets.catalog import CATALOG, STATUSES, CatalogEntry, FacetStatus
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_app()
 
 _STYLES: dict[FacetStatus, str] = {"Active": "green", "Awaiting Adoption": "yellow"}
 
@@ -62,7 +58,7 @@ class FacetScreen(Screen):
         return style if self._styled else ""
 
 
-@app.command(epilog="Example: latency-kv facets --json | jq .facet")
+@app.command(cls=VerbCommand, epilog="Example: latency-kv facets --json | jq .facet")
 @verb
 def facets(
     markdown: Annotated[

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from latency_kv import StateSnapshot
+from latency_kv.cli.app import VerbCommand, new_app
 from latency_kv.cli.comparison import Change, Comparison
 from latency_kv.cli.notation import BASE64, HEX, Notation, printable
 from latency_kv.cli.screen import (
@@ -38,16 +39,12 @@ from latency_kv.cli.survey import Sizes, Survey, survey
 from latency_kv.errors import SnapshotCorruptError, SnapshotError
 from latency_kv.typed.keys import successor
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Look into a snapshot: a file, or a folder of checkpoints (its newest sound "
-    "one). Reads only. Keys and values are shown as text with escapes such as \\x00 and "
-    "\\\\ for a backslash, and keys are given so. In a pipe: fields between tabs, whole "
-    "and unlimited.",
+app = new_app(
+    "Look into a snapshot: a file, or a folder of checkpoints (its newest sound one).\n\n"
+    "Nothing on disk is changed. Keys and values are shown as text with escapes such as "
+    "\\x00, and \\\\ for a backslash; keys are given in the same way. A pipe gets fields "
+    "between tabs, whole and unlimited.",
+    "latency-kv snapshot info checkpoints",
 )
 
 # Where docs/snapshot-format.md has the checksum, a u64 in little-endian order.
@@ -87,7 +84,9 @@ _Limit = Annotated[
 ]
 
 
-@app.command(epilog="Example: latency-kv snapshot info /var/lib/op/checkpoints")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv snapshot info /var/lib/op/checkpoints"
+)
 @verb
 def info(file: _File, json: _Json = False) -> int:
     """Tell what is in a snapshot: how much, from when, keys and sizes."""
@@ -104,7 +103,10 @@ def info(file: _File, json: _Json = False) -> int:
     return 0
 
 
-@app.command(epilog="Example: latency-kv snapshot verify *.lkv && echo all sound")
+@app.command(
+    cls=VerbCommand,
+    epilog="Example: latency-kv snapshot verify *.lkv && echo all sound",
+)
 @verb
 def verify(
     files: Annotated[
@@ -123,7 +125,9 @@ def verify(
     return max(_verified(file, screen) for file in files)
 
 
-@app.command(epilog="Example: latency-kv snapshot get backup.lkv seat:12A")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv snapshot get backup.lkv seat:12A"
+)
 @verb
 def get(
     file: _File,
@@ -151,7 +155,10 @@ def get(
     return 0
 
 
-@app.command(epilog="Example: latency-kv snapshot scan backup.lkv seat: --limit 10")
+@app.command(
+    cls=VerbCommand,
+    epilog="Example: latency-kv snapshot scan backup.lkv seat: --limit 10",
+)
 @verb
 def scan(
     file: _File,
@@ -197,7 +204,9 @@ def scan(
     return 0
 
 
-@app.command(epilog="Example: latency-kv snapshot diff yesterday.lkv today.lkv")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv snapshot diff yesterday.lkv today.lkv"
+)
 @verb
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="File or folder.")],

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
+from latency_kv.cli.app import VerbCommand, new_app
 from latency_kv.cli.imported import imported
 from latency_kv.cli.screen import TROUBLE, fail, note, verb, working
 from latency_kv.cli.state_changes import migrate, restore
@@ -46,24 +47,22 @@ from latency_kv.cli.state_tables import (
 from latency_kv.cli.state_terms import Directory, Json, Limit, Plugin, named
 from latency_kv.facets.stores import Validator
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Look after a folder of plugins' documents. list, show, backups and validate "
-    "read only, beside a store at work and where nothing may be written; restore and "
-    "migrate write as a store does, with a backup. Names are shown with escapes such "
-    "as \\x00 and \\\\ for a backslash, and are given so. In a pipe: fields between tabs, "
-    "whole and unlimited.",
+app = new_app(
+    "Look after a folder of plugins' documents.\n\n"
+    "list, show, backups and validate only read, also beside a store at work and where "
+    "nothing may be written; restore and migrate write as a store does, with a backup. "
+    "Names are shown with escapes such as \\x00, and \\\\ for a backslash, and are given "
+    "in the same way. A pipe gets fields between tabs, whole and unlimited.",
+    "latency-kv state list .agentos/state",
 )
 
 # What validate says is wrong with a document; of the others it cannot say that.
 _UNSOUND = {Health.DAMAGED, Health.INVALID}
 
 
-@app.command("list", epilog="Example: latency-kv state list .agentos/state")
+@app.command(
+    "list", cls=VerbCommand, epilog="Example: latency-kv state list .agentos/state"
+)
 @verb
 def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
     """Tell which plugins have state, and how it is.
@@ -90,7 +89,9 @@ def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
     return 0
 
 
-@app.command(epilog="Example: latency-kv state show .agentos/state clock --diff")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv state show .agentos/state clock --diff"
+)
 @verb
 def show(
     directory: Directory,
@@ -134,7 +135,9 @@ def show(
     return 0
 
 
-@app.command(epilog="Example: latency-kv state backups .agentos/state clock")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv state backups .agentos/state clock"
+)
 @verb
 def backups(
     directory: Directory, plugin: Plugin, limit: Limit = None, json: Json = False
@@ -164,7 +167,10 @@ def backups(
     return 0
 
 
-@app.command(epilog="Example: latency-kv state validate .agentos/state && echo sound")
+@app.command(
+    cls=VerbCommand,
+    epilog="Example: latency-kv state validate .agentos/state && echo sound",
+)
 @verb
 def validate(
     directory: Directory,
@@ -201,12 +207,14 @@ def validate(
     return TROUBLE if healths - _UNSOUND else 1 if healths else 0
 
 
-app.command(epilog="Example: latency-kv state restore .agentos/state clock --index 2")(
-    restore
-)
 app.command(
+    cls=VerbCommand,
+    epilog="Example: latency-kv state restore .agentos/state clock --index 2",
+)(restore)
+app.command(
+    cls=VerbCommand,
     epilog="Example: latency-kv state migrate .agentos/state clock --to 3 "
-    "--with clock:MIGRATIONS --dry-run"
+    "--with clock:MIGRATIONS --dry-run",
 )(migrate)
 
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from latency_kv.cli.app import VerbCommand, new_app
 from latency_kv.cli.json_screen import JsonScreen
 from latency_kv.cli.json_text import compact
 from latency_kv.cli.screen import SCREENFUL, Line, Screen, fail, note, verb, working
@@ -41,16 +42,13 @@ from latency_kv.cli.store_terms import (
 from latency_kv.errors import JsonValueError
 from latency_kv.json_values import decode_value
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Look into a state store and copy between any two: file:DIR, lmdb:DIR, "
-    "postgresql://..., redis://..., redis-cluster://... Keys are shown with escapes such "
-    "as \\x00 and \\\\ for a backslash, and are given so; values are JSON. URLs are shown "
-    "without credentials.",
+app = new_app(
+    "Look into a state store, or copy one into another.\n\n"
+    "A store is a URL: file:DIR, lmdb:DIR, postgresql://..., redis://... or "
+    "redis-cluster://...; it is shown without credentials. Keys are shown with escapes "
+    "such as \\x00, and \\\\ for a backslash, and are given in the same way; values are "
+    "JSON. A pipe gets them whole and unlimited.",
+    "latency-kv store keys file:state --prefix user:",
 )
 
 # A terminal gets so many bytes of a line of a value; a pipe gets all.
@@ -62,7 +60,9 @@ _STDIN = "-"
 _EXAMPLES = 3
 
 
-@app.command(epilog="Example: latency-kv store get file:state user:7 | jq .name")
+@app.command(
+    cls=VerbCommand, epilog="Example: latency-kv store get file:state user:7 | jq .name"
+)
 @verb
 def get(url: Url, key: Key, namespace: Namespace = None, raw: Raw = False) -> int:
     """Print a value as JSON.  Status 1: there is no such key."""
@@ -89,6 +89,7 @@ def get(url: Url, key: Key, namespace: Namespace = None, raw: Raw = False) -> in
 # A value may be a negative number, and is no option then.
 @app.command(
     "set",
+    cls=VerbCommand,
     epilog='Example: latency-kv store set file:state user:7 \'{"name": "Ada"}\'',
     context_settings={"ignore_unknown_options": True},
 )
@@ -130,7 +131,10 @@ def set_(
     return 0
 
 
-@app.command(epilog="Example: latency-kv store delete file:state --prefix session:")
+@app.command(
+    cls=VerbCommand,
+    epilog="Example: latency-kv store delete file:state --prefix session:",
+)
 @verb
 def delete(
     url: Url,
@@ -192,7 +196,9 @@ def delete(
 
 
 @app.command(
-    "keys", epilog="Example: latency-kv store keys file:state --prefix user: --limit 10"
+    "keys",
+    cls=VerbCommand,
+    epilog="Example: latency-kv store keys file:state --prefix user: --limit 10",
 )
 @verb
 def keys_(
@@ -261,7 +267,8 @@ def keys_(
 
 
 app.command(
-    epilog="Example: latency-kv store copy file:state redis://localhost --prefix user:"
+    cls=VerbCommand,
+    epilog="Example: latency-kv store copy file:state redis://localhost --prefix user:",
 )(copy)
 
 

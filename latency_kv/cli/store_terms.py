@@ -19,8 +19,7 @@ Url: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="URL",
-        help="A store: file:DIR, lmdb:DIR, postgresql://..., redis://..., "
-        "redis-cluster://...",
+        help="A store, such as file:state, lmdb:state or redis://localhost.",
     ),
 ]
 Key: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="As keys shows it.")]

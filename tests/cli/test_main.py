@@ -62,6 +62,22 @@ def test_every_verb_has_help_with_an_example(
     assert re.search(rf"\n  {verb} .*\.\n", text) and "...\n  " not in text
 
 
+@pytest.mark.parametrize(
+    ("app", "verb"), [(app, verb) for app in VERBS for verb in VERBS[app]]
+)
+def test_help_has_no_word_of_python(
+    app: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An argument is shown by its name: no type of the code, no braces."""
+    assert main([app, verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    usage, _, rest = text.partition("\n\n")
+    assert not re.search(r"[{}]|<\w|list\[", usage) and "list[" not in rest
+    listed = rest.partition("Arguments:")[2].partition("Options:")[0]
+    arguments = re.findall(r"^  ([A-Z]+) ", listed, re.MULTILINE)
+    assert arguments == re.findall(r"[A-Z]+", usage.partition("[OPTIONS]")[2])
+
+
 def test_module_runs_as_the_script_does() -> None:
     assert run_fresh("-m", "latency_kv", "include").strip() == get_include()
     assert run_fresh("-m", "latency_kv", "version").strip()

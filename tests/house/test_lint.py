@@ -12,7 +12,7 @@ import pytest
 from fresh import TESTS
 
 ROOT = TESTS.parent
-FOLDERS = ["latency_kv", "tests", "bench", "examples"]
+FOLDERS = ["latency_kv", "tests", "bench", "examples", "docs"]
 SOURCES = sorted(
     path
     for folder in FOLDERS
