@@ -5,6 +5,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,8 @@ def test_page_does_what_it_shows(
     if stranger:
         put_clone(folder)
     monkeypatch.chdir(folder)
+    # A page may look for modules in its folder, which the next one has not.
+    monkeypatch.setattr(sys, "path", [*sys.path])
     session = Session(page, folder, tmp_path / "session", stranger=stranger)
     for block in blocks:
         if block.mark == "" or (full and block.mark == "make check"):
