@@ -1,19 +1,71 @@
 """`python -m latency_kv.bench`: options, and the report as it grows.
 
 Ends with 0 when everything asked for was measured, whatever the verdicts; with 1 when
-this build must not be measured; with 2 for a wrong option or row.
+a figure is missing, or this build must not be measured; with 2 for a wrong option or
+name.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from latency_kv.bench import machine, report
-from latency_kv.bench.figures import FULL, QUICK
+from latency_kv.bench.figures import FULL, QUICK, Figure, Row
+from latency_kv.bench.goals.rows import ROWS, chosen, measure
 from latency_kv.bench.progress import Progress
-from latency_kv.bench.rows import chosen, measure
+from latency_kv.bench.workloads import tables
+from latency_kv.bench.workloads.content import Shape
+from latency_kv.bench.workloads.manifest import (
+    DEFAULT_SHAPES,
+    FULL_SHAPES,
+    LIMITS,
+    QUICK_SHAPES,
+    Choice,
+    Manifest,
+    engines_of,
+    shapes_of,
+)
+from latency_kv.bench.workloads.results import Results
+from latency_kv.bench.workloads.runner import results_of
+from latency_kv.bench.workloads.table import WORKLOADS
+
+SCHEMA = 1
+
+PROCESSES = 3
+ROUNDS = 6
+CALLS = 50_000
+
+QUICK_ROUNDS = 3
+QUICK_CALLS = 10_000
+
+_EPILOG = """\
+two parts:
+  goals        one figure each, beside one peer, with what it has to reach
+  workloads    every engine on every workload: throughput, latencies, memory
+
+  A NAME is a goal, a workload, both where they share it, or one of the words `goals`
+  and `workloads`; without any, all of both are measured.  Engines, workloads and sizes
+  given by option leave the goals out, unless they are named.
+
+examples:
+  python -m latency_kv.bench --quick                        a look: a minute
+  python -m latency_kv.bench                                the figures that count
+  python -m latency_kv.bench get-fresh find                 two goals
+  python -m latency_kv.bench readrandom --engines latency_kv,dict,LMDB
+  python -m latency_kv.bench workloads --entries 10000000 --value-bytes 0,64
+  python -m latency_kv.bench --json run.json --html run.html
+
+Peers: pip install 'latency_kv[bench]'; redis-server and rustc where the system has
+them.  What is not installed is told, and ends the run with 1 unless --allow-missing.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,52 +73,234 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        rows = chosen(options.rows)
+        rows, choice = _chosen(options)
     except ValueError as error:
         parser.error(str(error))
     if options.list:
-        for row in rows:
-            print(f"{row.name:<15} {row.title}")
+        _list(rows, choice)
         return 0
-    if options.picture and find_spec("matplotlib") is None:
-        parser.error("--picture needs matplotlib: pip install 'latency_kv[bench]'")
-    for path in filter(None, [options.json, options.picture]):
+    drawn = options.picture or options.html
+    if drawn and find_spec("matplotlib") is None:
+        parser.error(
+            "--picture and --html need matplotlib: pip install 'latency_kv[bench]'"
+        )
+    for path in filter(None, [options.json, options.picture, options.html]):
         path.parent.mkdir(parents=True, exist_ok=True)
     objection = machine.objection()
     if objection:
         print(f"no figures: {objection}", file=sys.stderr)
         return 1
 
-    facts = machine.describe()
-    print(report.heading(facts), flush=True)
+    facts = machine.describe() | {
+        "started": datetime.now(UTC).isoformat("T", "seconds")
+    }
+    print(report.machine_lines(facts), flush=True)
+    figures = _goals(rows, options)
+    manifest = Manifest.of(choice)
+    results = _workloads(manifest)
+    absent = report.missing(figures)
+    missing = [*absent, *results.missing()]
+    for line in tables.missing_lines(missing):
+        print(line)
+    content = {
+        "schema": SCHEMA,
+        "machine": facts,
+        "options": _told(options, choice, manifest),
+        "figures": [asdict(figure) for figure in figures],
+        "workloads": [asdict(row) for row in results.rows()],
+        "pauses": results.pauses(),
+        "missing": missing,
+    }
+    _write(options, content, figures)
+    if results.has_failures():
+        return 1
+    return 0 if options.allow_missing or not missing else 1
+
+
+def _goals(rows: Sequence[Row], options: argparse.Namespace) -> list[Figure]:
+    """Measure the goals, a line each."""
+    figures: list[Figure] = []
+    if not rows:
+        return figures
+    print(f"\n{report.columns()}", flush=True)
     progress = Progress()
-    figures = []
     for figure in measure(rows, QUICK if options.quick else FULL, progress.show):
         figures.append(figure)
         progress.clear()
         print(report.line(figure), flush=True)
     print(f"\n{report.summary(figures)}")
+    return figures
+
+
+def _workloads(manifest: Manifest) -> Results:
+    """Measure the workloads; their tables come when all processes have ended."""
+    progress = Progress()
+    results = results_of(manifest, progress.show)
+    progress.clear()
+    for shape in manifest.left_out:
+        print(f"left out: {shape}")
+    for table in tables.tables(results.rows()):
+        print(table)
+    return results
+
+
+def _chosen(options: argparse.Namespace) -> tuple[tuple[Row, ...], Choice]:
+    """Return what is to be measured; ValueError names what is wrong."""
+    goals = [row.name for row in ROWS]
+    works = [work.name for work in WORKLOADS]
+    words = {"goals": (goals, []), "workloads": ([], works), "all": (goals, works)}
+    by_option = _known("--workloads", options.workloads, works)
+    engines = _known("--engines", options.engines, engines_of())
+    rows_asked: list[str] = []
+    works_asked = list(by_option)
+    for name in options.names:
+        if name not in {*words, *goals, *works}:
+            known = ", ".join(dict.fromkeys([*words, *goals, *works]))
+            raise ValueError(f"no row {name}; there are {known}")
+        some_goals, some_works = words.get(name, ([name], [name]))
+        rows_asked += [each for each in some_goals if each in goals]
+        works_asked += [each for each in some_works if each in works]
+    sizes = (options.entries, options.key_bytes, options.value_bytes)
+    if not options.names:
+        if not by_option:
+            works_asked = works
+        if not (by_option or engines or any(sizes)):
+            rows_asked = goals
+    for name in works_asked:
+        owed = next(work.engines for work in WORKLOADS if work.name == name)
+        if options.workloads + options.names and not {*owed} & {*(engines or owed)}:
+            given = ", ".join(engines)
+            raise ValueError(f"{name} is not asked of --engines {given}")
+    quick = options.quick
+    shapes: tuple[Shape, ...] = QUICK_SHAPES if quick else DEFAULT_SHAPES
+    if options.full:
+        shapes = FULL_SHAPES
+    if any(sizes):
+        shapes = shapes_of(*sizes)
+    processes = 1 if quick else min(PROCESSES, options.rounds or PROCESSES)
+    choice = Choice(
+        shapes=shapes,
+        workloads=tuple(works_asked),
+        engines=tuple(engines or engines_of()),
+        rounds=options.rounds or (QUICK_ROUNDS if quick else ROUNDS),
+        processes=processes,
+        calls=QUICK_CALLS if quick else CALLS,
+    )
+    return (chosen(rows_asked) if rows_asked else ()), choice
+
+
+def _known(option: str, given: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the names in their own spelling; ValueError for one that is not known."""
+    spelling = {name.lower(): name for name in known}
+    for name in given:
+        if name.lower() not in spelling:
+            raise ValueError(f"{option}: no {name}; there are {', '.join(known)}")
+    return [spelling[name.lower()] for name in given]
+
+
+def _list(rows: Sequence[Row], choice: Choice) -> None:
+    for row in rows:
+        print(f"{row.name:<15} {row.title}")
+    for work in WORKLOADS:
+        if work.name in choice.workloads:
+            print(f"{work.name:<15} {work.title}")
+    if choice.workloads:
+        print(f"{'engines':<15} {', '.join(choice.engines)}")
+
+
+def _told(
+    options: argparse.Namespace, choice: Choice, manifest: Manifest
+) -> dict[str, Any]:
+    return {
+        "names": options.names,
+        "quick": options.quick,
+        "full": options.full,
+        **asdict(choice),
+        "left_out": manifest.left_out,
+    }
+
+
+def _write(
+    options: argparse.Namespace, content: dict[str, Any], figures: Sequence[Figure]
+) -> None:
     if options.json:
-        report.write_json(options.json, facts, figures)
+        report.write_json(options.json, content)
     if options.picture:
-        report.draw(options.picture, facts, figures)
-    return 0
+        report.draw(options.picture, content["machine"], figures)
+    if options.html:
+        html = import_module("latency_kv.bench.reports.html")
+        runs = import_module("latency_kv.bench.reports.runs")
+        run = msgspec.convert(content, runs.BenchRun)
+        options.html.write_text(html.page(run), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m latency_kv.bench",
         description="Measure the engine against its peers, in one run.",
-        epilog="Peers: pip install 'latency_kv[bench]'; Rust's figures need rustc.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows by name; all")
-    parser.add_argument("--list", action="store_true", help="name the rows and stop")
-    parser.add_argument(
-        "--quick", action="store_true", help="small stores, few calls: seconds"
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="what to measure; --list names all")
+    add("--list", action="store_true", help="name what would be measured, and stop")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument(
+        "--quick", action="store_true", help="small stores, few calls: a minute"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures")
-    parser.add_argument("--picture", type=Path, metavar="PATH", help="draw a chart")
+    extent.add_argument(
+        "--full", action="store_true", help="all sizes, 100 to 10M entries: hours"
+    )
+    chooser = parser.add_argument_group("workloads", "lists are separated by commas")
+    add = chooser.add_argument
+    add("--workloads", type=_names, default=[], metavar="LIST", help="these alone")
+    add("--engines", type=_names, default=[], metavar="LIST", help="on these alone")
+    for option, (least, most) in LIMITS.items():
+        add(
+            option,
+            type=_Sizes(least, most),
+            default=[],
+            metavar="LIST",
+            help=f"sizes from {least:,} to {most:,}",
+        )
+    add("--rounds", type=_Sizes(1, 1_000, one=True), metavar="N", help="turns of each")
+    add("--allow-missing", action="store_true", help="do without what is not installed")
+    output = parser.add_argument_group("output")
+    add = output.add_argument
+    add("--json", type=Path, metavar="PATH", help="write all figures")
+    add("--html", type=Path, metavar="PATH", help="write a report with plots")
+    add("--picture", type=Path, metavar="PATH", help="draw a chart of the goals")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+class _Sizes:
+    """Reads numbers, such as 100,10K,1M, and holds them to their limits."""
+
+    def __init__(self, least: int, most: int, *, one: bool = False) -> None:
+        self._least, self._most, self._one = least, most, one
+
+    def __call__(self, text: str) -> Any:
+        sizes = [self._size(part) for part in _names(text)]
+        if self._one:
+            (size,) = sizes or [0]
+            return size
+        return list(dict.fromkeys(sizes))
+
+    def _size(self, text: str) -> int:
+        units = {"K": 1_000, "M": 1_000_000}
+        digits, unit = text[:-1], units.get(text[-1:].upper())
+        size = int(digits) * unit if unit else int(text)
+        if not self._least <= size <= self._most:
+            limits = f"{self._least:,} to {self._most:,}"
+            raise argparse.ArgumentTypeError(f"{text} is not in {limits}")
+        return size
+
+    def __repr__(self) -> str:
+        return "number"
 
 
 if __name__ == "__main__":

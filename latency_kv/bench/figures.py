@@ -34,11 +34,15 @@ QUICK = Plan(most=100_000, calls=20_000, rounds=9, passes=3)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One measurement: our figure, the peer's, and a remark; None is not measured."""
+    """One measurement: our figure, the peer's, and a remark; None is not measured.
+
+    `spread` is that of the ratios of its rounds: see `timing.spread`.
+    """
 
     ours: float | None
     theirs: float | None = None
     note: str = ""
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Figure:
     limit: float | None
     reached: bool | None
     note: str
+    spread: float | None = None
 
 
 def judge(row: Row, case: Case, plan: Plan, pair: Pair) -> Figure:
@@ -107,4 +112,5 @@ def judge(row: Row, case: Case, plan: Plan, pair: Pair) -> Figure:
         limit=case.limit,
         reached=all(held) if judged else None,
         note=pair.note,
+        spread=pair.spread,
     )

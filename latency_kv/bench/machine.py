@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +14,7 @@ from latency_kv.bench.timing import overheads
 from latency_kv.core.reader import BUILD
 
 _CPUINFO = Path("/proc/cpuinfo")
-_PEERS = ("BTrees", "sortedcontainers", "lmdb", "Cython")
+_PEERS = ("BTrees", "sortedcontainers", "lmdb", "rocksdict", "redis", "Cython")
 
 
 def objection(build: str = BUILD) -> str | None:
@@ -40,7 +41,14 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_version()} ({platform.python_compiler()})",
         "flags": " ".join(flags.split()),
         "latency_kv": f"{_version('latency_kv')}, {BUILD} build",
-        "peers": ", ".join([*(f"{name} {_version(name)}" for name in _PEERS), _rust()]),
+        "peers": ", ".join(
+            [
+                *(f"{name} {_version(name)}" for name in _PEERS),
+                f"sqlite {sqlite3.sqlite_version}",
+                _said("redis-server", "Redis server v="),
+                _said("rustc", "rustc "),
+            ]
+        ),
         "overhead": f"{costs}; on both sides alike, not subtracted",
     }
 
@@ -58,15 +66,16 @@ def _load() -> str:
     return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def _rust() -> str:
-    """Return what rustc calls itself, without the date of its build."""
-    rustc = shutil.which("rustc")
-    if rustc is None:
-        return "no rustc"
+def _said(program: str, before: str) -> str:
+    """Return the program with the version that it tells, without all the rest."""
+    path = shutil.which(program)
+    if path is None:
+        return f"no {program}"
     said = subprocess.run(
-        [rustc, "--version"], capture_output=True, text=True, check=False
+        [path, "--version"], capture_output=True, text=True, check=False
     )
-    return said.stdout.partition(" (")[0].strip()
+    version = said.stdout.removeprefix(before).split()
+    return f"{program} {version[0] if version else 'unknown'}"
 
 
 def _version(name: str) -> str:

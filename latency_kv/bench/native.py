@@ -54,19 +54,26 @@ def operator() -> Any:
 
 @cache
 def reference() -> Any:
-    """Return the compiled reference, its three functions declared."""
+    """Return the compiled reference, its functions declared."""
     rustc = shutil.which("rustc")
     if rustc is None:
         raise ImportError("rustc is missing: install Rust from your system's packages")
     command = [rustc, "-O", "--edition=2021", "--crate-type=cdylib", "-oreference.so"]
     library = ctypes.CDLL(str(_built(_HERE / "reference.rs", command, Path(rustc))))
     pointer, block, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
-    library.map_new.argtypes = [block, size, block, size, size]
-    library.map_new.restype = pointer
-    library.map_find_all.argtypes = [pointer, block, size, size, size, ctypes.c_bool]
-    library.map_find_all.restype = size
-    library.map_free.argtypes = [pointer]
-    library.map_free.restype = None
+    keys, values = (block, size), (block, size)
+    functions = {
+        "new": (pointer, [*keys, *values, size]),
+        "put_all": (None, [pointer, *keys, *values, size, size, pointer]),
+        "find_all": (size, [pointer, *keys, size, size, ctypes.c_bool, pointer]),
+        "delete_all": (size, [pointer, *keys, size, pointer]),
+        "get": (size, [pointer, *keys, pointer, size]),
+        "len": (size, [pointer]),
+        "free": (None, [pointer]),
+    }
+    for name, (result, arguments) in functions.items():
+        function = getattr(library, f"map_{name}")
+        function.restype, function.argtypes = result, arguments
     return library
 
 

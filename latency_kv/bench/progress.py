@@ -5,6 +5,11 @@ from time import monotonic
 from typing import TextIO
 
 _WIDTH = 24
+_COLUMNS = 99
+
+_TELLING = 0.02
+"""The share of the work that has to be done before what is left can be guessed."""
+
 _CLEAR = "\r\x1b[K"
 
 
@@ -16,12 +21,16 @@ class Progress:
         self._shown = stream.isatty()
         self._begin = monotonic()
 
-    def show(self, done: int, total: int, name: str) -> None:
-        """Say that `done` of `total` are measured, and what comes now."""
-        filled = _WIDTH * done // total
+    def show(self, done: float, total: float, name: str) -> None:
+        """Say that `done` of `total` is measured, what comes now, and what is left."""
+        share = done / total if total else 0.0
+        filled = int(_WIDTH * share)
         bar = "#" * filled + "-" * (_WIDTH - filled)
         elapsed = monotonic() - self._begin
-        self._write(f"{_CLEAR}[{bar}] {done}/{total}  {elapsed:3.0f} s  {name}")
+        text = f"[{bar}] {share:4.0%}  {_clock(elapsed)}"
+        if share > _TELLING:
+            text += f", about {_clock(elapsed / share - elapsed)} left"
+        self._write(f"{_CLEAR}{text}  {name}"[: _COLUMNS + len(_CLEAR)])
 
     def clear(self) -> None:
         """Take the bar away, so that a line can be printed."""
@@ -31,3 +40,7 @@ class Progress:
         if self._shown:
             self._stream.write(text)
             self._stream.flush()
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

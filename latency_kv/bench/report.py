@@ -5,22 +5,30 @@ stands beside what it is held against.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from latency_kv.bench.figures import Figure
+from latency_kv.bench.timing import WIDE
 
 _LINE = "{title:<48} {size:>5}  {ours:>10}  {peer:<26} {theirs:>10} {ratio:>7}  {goal}"
+
+_NUMBERS = re.compile(r"\[[-\d.,\se+]*\]")
 
 _STEPS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
-def heading(machine: Mapping[str, str]) -> str:
-    """Return the machine, one fact a line, and the names of the columns."""
-    facts = [f"{name:<11} {fact}" for name, fact in machine.items()]
-    names = _LINE.format(
+def machine_lines(machine: Mapping[str, str]) -> str:
+    """Return the machine, one fact a line."""
+    return "\n".join(f"{name:<11} {fact}" for name, fact in machine.items())
+
+
+def columns() -> str:
+    """Return the names of a line's columns."""
+    return _LINE.format(
         title="what",
         size="size",
         ours="latency_kv",
@@ -29,7 +37,6 @@ def heading(machine: Mapping[str, str]) -> str:
         ratio="ratio",
         goal="goal",
     )
-    return "\n".join([*facts, "", names])
 
 
 def line(figure: Figure) -> str:
@@ -40,7 +47,7 @@ def line(figure: Figure) -> str:
         ours=quantity(figure.ours, figure.unit),
         peer=figure.peer,
         theirs=quantity(figure.theirs, figure.unit),
-        ratio=_ratio(figure.ratio),
+        ratio=_ratio(figure),
         goal=f"{_goal(figure):<20} {verdict(figure)}",
     ).rstrip()
     return f"{text}\n    ({figure.note})" if figure.note else text
@@ -90,12 +97,23 @@ def summary(figures: Sequence[Figure]) -> str:
     return f"{text}; not: {', '.join(missed)}" if missed else text
 
 
-def write_json(
-    path: Path, machine: Mapping[str, str], figures: Iterable[Figure]
-) -> None:
-    """Write machine and figures; times are in ns, memory in bytes an entry."""
-    content = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def missing(figures: Iterable[Figure]) -> list[dict[str, str]]:
+    """Return the figures that lack a side, as the JSON of a run tells them."""
+    return [
+        {"workload": figure.row, "engine": figure.peer, "reason": figure.note}
+        for figure in figures
+        if figure.ours is None or (figure.theirs is None and figure.note)
+    ]
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a run; times are in ns, memory in bytes an entry.
+
+    A list of numbers stands on one line: there are thousands of them.
+    """
+    text = json.dumps(content, indent=2)
+    text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
+    path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def draw(path: Path, machine: Mapping[str, str], figures: Iterable[Figure]) -> None:
@@ -125,8 +143,12 @@ def draw(path: Path, machine: Mapping[str, str], figures: Iterable[Figure]) -> N
 _COLOURS = {True: "tab:green", False: "tab:red", None: "tab:grey"}
 
 
-def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else number(ratio)
+def _ratio(figure: Figure) -> str:
+    """Return the ratio, marked where its rounds say little."""
+    if figure.ratio is None:
+        return ""
+    is_wide = figure.spread is not None and figure.spread > WIDE
+    return f"{'~ ' if is_wide else ''}{number(figure.ratio)}"
 
 
 def _goal(figure: Figure) -> str:

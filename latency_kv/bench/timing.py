@@ -22,6 +22,9 @@ from typing import Any
 
 from latency_kv.bench.figures import Pair
 
+WIDE = 0.3
+"""The spread beyond which a figure says little: its rounds differ by more than half."""
+
 _BATCHED = """
 def run(target, batches):
     total = 0
@@ -42,6 +45,12 @@ def run(target, batches, record):
             record(clock() - begin)
 """
 
+_ANSWERS = """
+def run(target, batches, out):
+    for batch in batches:
+        for {turn}:
+            CALL
+"""
 
 _PLAIN = """
 def run(target, batch):
@@ -63,12 +72,22 @@ def timed_loop(engine: str, names: str, call: str) -> Callable[..., int]:
     return _compiled(_BATCHED, engine, names, call, perf_counter_ns)
 
 
-def spans_loop(engine: str, names: str, call: str) -> Callable[..., None]:
-    """Compile a loop that records the CPU time of every single call, in ns.
+def spans_loop(
+    engine: str,
+    names: str,
+    call: str,
+    clock: Callable[[], int] = thread_time_ns,
+) -> Callable[..., None]:
+    """Compile a loop that records what every single call takes, in ns.
 
-    CPU time of this thread: a pause of the machine's is not one of the engine's.
+    By default CPU time of this thread: a pause of the machine's is not the engine's.
     """
-    return _compiled(_SINGLE, engine, names, call, thread_time_ns)
+    return _compiled(_SINGLE, engine, names, call, clock)
+
+
+def answers_loop(engine: str, names: str, call: str) -> Callable[..., None]:
+    """Compile a loop without a clock; `call` hands what it gets to `out`."""
+    return _compiled(_ANSWERS, engine, names, call, perf_counter_ns)
 
 
 def _compiled(
@@ -91,7 +110,14 @@ def _compiled(
 def race(
     sides: Sequence[Callable[[], float]], rounds: int, *, warm: bool = True
 ) -> list[float]:
-    """Run the sides in turn and return the median of each.
+    """Run the sides in turn and return the median of each; see `taken_in_turn`."""
+    return [median(side) for side in taken_in_turn(sides, rounds, warm=warm)]
+
+
+def taken_in_turn(
+    sides: Sequence[Callable[[], float]], rounds: int, *, warm: bool = True
+) -> list[list[float]]:
+    """Run the sides in turn and return all that each one took.
 
     The order flips with every round, and a first round is not counted if `warm`: it
     pays for what is specialised, built or faulted in once.
@@ -103,7 +129,14 @@ def race(
             span = sides[index]()
             if number >= 0:
                 spans[index].append(span)
-    return [median(side) for side in spans]
+    return spans
+
+
+def spread(rounds: Sequence[float]) -> float | None:
+    """Return half the distance of the outermost rounds, as a share of their median."""
+    if len(rounds) < 2 or not median(rounds):
+        return None
+    return (max(rounds) - min(rounds)) / 2 / median(rounds)
 
 
 def duel(
@@ -113,9 +146,10 @@ def duel(
     *,
     warm: bool = True,
 ) -> Pair:
-    """Race two sides."""
-    pair = race([ours, theirs], rounds, warm=warm)
-    return Pair(pair[0], pair[1])
+    """Race two sides; the spread is that of the ratios of the rounds."""
+    sides = taken_in_turn([ours, theirs], rounds, warm=warm)
+    ratios = [one / other for one, other in zip(*sides, strict=True) if other]
+    return Pair(median(sides[0]), median(sides[1]), spread=spread(ratios))
 
 
 def percentile(spans: Iterable[int], share: float) -> int:

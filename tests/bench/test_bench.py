@@ -14,8 +14,8 @@ import pytest
 from latency_kv.bench import __main__ as command
 from latency_kv.bench import children, machine, native, peers, report
 from latency_kv.bench.figures import FULL, Case, Figure, Pair, Plan, Row, judge
+from latency_kv.bench.goals.rows import ROWS, chosen, measure
 from latency_kv.bench.keys import batches, cut, grouped_block, picked, random_block
-from latency_kv.bench.rows import ROWS, chosen, measure
 from latency_kv.bench.timing import percentile, plain_loop, race, spans_loop, timed_loop
 
 TINY = Plan(most=300, calls=200, rounds=1, passes=1)
@@ -128,7 +128,7 @@ def test_unknown_row_is_named_with_those_that_exist(
 
 
 def test_list_names_every_row(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--list"]) == 0
+    assert command.main(["goals", "--list"]) == 0
     named = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert named == [row.name for row in ROWS]
 

@@ -7,16 +7,6 @@ may be.  A row without either is there for context.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from latency_kv.bench import (
-    documents,
-    finds,
-    footprint,
-    images,
-    pauses,
-    plugin_states,
-    points,
-    scans,
-)
 from latency_kv.bench.figures import (
     MICROSECOND,
     MILLISECOND,
@@ -26,6 +16,16 @@ from latency_kv.bench.figures import (
     Plan,
     Row,
     judge,
+)
+from latency_kv.bench.goals import (
+    documents,
+    finds,
+    footprint,
+    images,
+    pauses,
+    plugin_states,
+    points,
+    scans,
 )
 
 _K = 1_000

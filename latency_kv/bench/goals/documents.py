@@ -39,7 +39,7 @@ def save(size: int, _: str, plan: Plan) -> Pair:
     with _folder() as ours, _folder() as theirs:
         return duel(
             lambda: _spent(ours, _saving(size), max_backups=0),
-            lambda: _by_hand(theirs, size, _write),
+            lambda: _by_hand(theirs, size, write_by_hand),
             plan.rounds,
         )
 
@@ -69,7 +69,7 @@ def save_in_memory(size: int, _: str, plan: Plan) -> Pair:
     with _folder(_MEMORY) as ours, _folder(_MEMORY) as theirs:
         return duel(
             lambda: _spent(ours, _saving(size), max_backups=0),
-            lambda: _by_hand(theirs, size, _write),
+            lambda: _by_hand(theirs, size, write_by_hand),
             plan.rounds,
         )
 
@@ -179,7 +179,7 @@ def _by_hand(folder: Path, size: int, write: Callable[[Path, bytes], None]) -> f
     return (perf_counter_ns() - begin) / SAVES
 
 
-def _write(folder: Path, raw: bytes) -> None:
+def write_by_hand(folder: Path, raw: bytes) -> None:
     _stage(folder, raw)
     os.replace(folder / "new", folder / "document")
     _sync(folder)

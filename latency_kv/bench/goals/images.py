@@ -7,6 +7,7 @@ each round takes a new one.  Pickle is asked for its newest protocol.
 import pickle
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
 from time import perf_counter_ns
 
@@ -111,4 +112,4 @@ def put_beside(size: int, _: str, plan: Plan) -> Pair:
 
     pair = duel(beside, alone, plan.rounds)
     note = f"{early} of {plan.rounds + 1} images were done before the puts"
-    return Pair(pair.ours, pair.theirs, note if early else "")
+    return replace(pair, note=note if early else "")

@@ -1,6 +1,6 @@
 """Footprint: what an engine weighs, and what importing it costs, in fresh processes.
 
-Run as `python -m latency_kv.bench.footprint ENGINE COUNT`, it fills one engine and
+Run as `python -m latency_kv.bench.goals.footprint ENGINE COUNT`, it fills one engine and
 prints how much the process grew, and what the engine itself says it weighs.  Growth of
 the resident set is what decides, for both sides alike: it holds the allocator's waste.
 """
@@ -59,7 +59,7 @@ def importing(size: int, _: str, plan: Plan) -> Pair:
     return Pair(median(spans[1:]))
 
 
-def _resident() -> int:
+def resident() -> int:
     """Return this process's bytes in memory, or their peak where no more is told."""
     gc.collect()
     if _STATM.exists():
@@ -91,11 +91,11 @@ def main(name: str, count: int) -> None:
     """Fill one engine and print its bytes an entry."""
     engine = STORE if name == "index" else peer(name)
     told: Callable[[Any], int] = _told_by_dict if name == "dict" else _told_by_store
-    before = _resident()
+    before = resident()
     target = engine.make(_entries(count))
     if name == "index":
         target.first()
-    grown = _resident() - before
+    grown = resident() - before
     print(json.dumps({"grown": grown / count, "told": told(target) / count}))
 
 

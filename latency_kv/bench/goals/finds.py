@@ -26,6 +26,8 @@ from latency_kv.bench.timing import duel, race
 MORE = 5
 """A compiled loop makes more calls than one of Python in the same time."""
 
+_NO_SPANS = 0
+
 
 def find(size: int, _: str, plan: Plan) -> Pair:
     """Find random keys, against Rust."""
@@ -68,7 +70,7 @@ def _find(
 ) -> Pair:
     count = MORE * plan.calls
     keys, key_size, values, value_size, _ = blocks
-    arguments = (asked, key_size, stride, count, read)
+    arguments = (asked, key_size, stride, count, read, _NO_SPANS)
     store = STORE.make(pairs(keys, values, key_size, value_size))
 
     def side(find_all: Callable[..., int], target: Any) -> Callable[[], float]:
