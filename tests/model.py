@@ -30,6 +30,15 @@ def taken_entries(entries: Entries) -> list[Entry]:
     return [(taken(key), taken(value)) for key, value in pairs]
 
 
+def rows_of(array: Buffer) -> list[bytes]:
+    """The rows of an array with a buffer, by its first dimension."""
+    view = memoryview(array)
+    assert view.shape
+    count = view.shape[0]
+    size = view.nbytes // max(count, 1)
+    return [view.tobytes()[row * size :][:size] for row in range(count)]
+
+
 class ModelReads(Mapping[bytes, bytes]):
     """The reading half: `_entries` maps keys to values, `_keys` are its sorted keys."""
 
@@ -63,6 +72,18 @@ class ModelReads(Mapping[bytes, bytes]):
 
     def get_many(self, keys: Iterable[Buffer]) -> list[bytes | None]:
         return [self.get(taken(key)) for key in keys]
+
+    def get_array(
+        self, keys: Buffer, values: Buffer, found: Buffer | None = None
+    ) -> int:
+        there = [key in self for key in rows_of(keys)]
+        rows = rows_of(values)
+        for row, key in enumerate(rows_of(keys)):
+            rows[row] = self.get(key, rows[row])
+        memoryview(values).cast("B")[:] = b"".join(rows)
+        if found is not None:
+            memoryview(found).cast("B")[:] = bytes(there)
+        return sum(there)
 
     def prefix_keys(
         self, prefix: Buffer = b"", *, reverse: bool = False, limit: int | None = None
@@ -131,6 +152,7 @@ class Model(ModelReads, MutableMapping[bytes, bytes]):
     Points:   get put delete contains, [] in len, pop popitem setdefault
     Ordered:  prefix_scan range_scan prefix_keys range_keys first last floor ceiling
     Many:     get_many put_many delete_many delete_prefix delete_range clear update
+              get_array put_array
     At once:  put_if_absent compare_and_swap increment compute
     Whole:    snapshot restore copy size_bytes is_empty
     """
@@ -154,6 +176,9 @@ class Model(ModelReads, MutableMapping[bytes, bytes]):
     def clear(self) -> None:
         self._entries.clear()
         self._keys.clear()
+
+    def put_array(self, keys: Buffer, values: Buffer) -> None:
+        self.put_many(zip(rows_of(keys), rows_of(values), strict=True))
 
     def put_many(self, entries: Entries) -> None:
         for key, value in taken_entries(entries):

@@ -24,6 +24,11 @@ cdef extern from *:
     void consume(char byte) noexcept nogil
 
 
+cdef enum:
+    # Keys that are found at once.
+    AT_ONCE = 500
+
+
 cdef class Idle:
     """The price of a call from Python: a method like the store's get, without work."""
 
@@ -35,7 +40,6 @@ cdef inline int64_t now() noexcept nogil:
     cdef timespec time
     clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec * <int64_t>1_000_000_000 + time.tv_nsec
-
 
 def find_all(
     InMemoryStore store not None,
@@ -70,6 +74,36 @@ def find_all(
             if spans:
                 (<int64_t*>spans)[index] = now() - begin
             key += stride
+    return total
+
+
+def find_many_all(
+    InMemoryStore store not None,
+    bytes keys not None,
+    Py_ssize_t key_size,
+    Py_ssize_t stride,
+    Py_ssize_t count,
+    bint read,
+    size_t spans=0,
+):
+    """Find `count` keys side by side, AT_ONCE at a time, as `find_all` does."""
+    cdef const char* key = keys
+    cdef const char* values[AT_ONCE]
+    cdef Py_ssize_t sizes[AT_ONCE]
+    cdef Py_ssize_t start = 0, size, index, total = 0
+    if stride != key_size or spans:
+        raise ValueError("keys side by side are found, and none is timed alone")
+    with nogil:
+        while start < count:
+            size = min(count - start, AT_ONCE)
+            store.find_many(key + start * key_size, key_size, size, values, sizes)
+            for index in range(size):
+                if values[index] != NULL:
+                    opaque(values[index])
+                    if read:
+                        consume(values[index][0])
+                    total += sizes[index]
+            start += AT_ONCE
     return total
 
 

@@ -7,6 +7,7 @@ with `ByteReader.get`, then `Scan`.
 import _thread
 import collections.abc
 import os
+import reprlib
 import sys
 import time
 
@@ -14,10 +15,11 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_Pack
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memset
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp, memcpy, memset
 
 from latency_kv.core.arena cimport Arena
+from latency_kv.core.batch cimport BATCH, find_batch
 from latency_kv.core.bulk cimport index_order
 from latency_kv.core.check cimport (
     check_directory, check_index, check_pages, require,
@@ -28,22 +30,21 @@ from latency_kv.core.entry cimport (
     entry_new, entry_object, entry_release, entry_value, entry_value_bytes, keep,
     refill,
 )
-from latency_kv.core.hash cimport HashKey, hash_bytes
+from latency_kv.core.hash cimport HashKey
 from latency_kv.core.image cimport (
     COUNT_AT, SOUND, Image, image_find, image_key, image_value, image_verify,
 )
 from latency_kv.core.machine cimport (
-    BUILD_NAME, CHUNKS, SLOT_MASK, little_endian64, lowest_bit, match, prefetch,
+    BUILD_NAME, CHUNKS, SLOT_MASK, little_endian64, lowest_bit, match,
 )
-from latency_kv.core.page cimport (
-    EMPTY, SECOND_LINE, Chunk, Page, hash_home, hash_tag, page_find, slot_entry,
-)
+from latency_kv.core.page cimport EMPTY, Page, slot_entry
+from latency_kv.core.rows cimport Rows, rows_drop, rows_match, rows_none, rows_take
 from latency_kv.core.sharing cimport (
     RECLAIM_BUDGET, reclaim, table_release, table_share,
 )
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
-    Segment, Table, Walk, family_leave, family_new, root_size, table_find, table_page,
+    Segment, Table, Walk, family_leave, family_new, root_size, table_find,
     table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
@@ -61,10 +62,6 @@ cdef enum Part:
     KEYS
     VALUES
     ENTRIES
-
-cdef enum:
-    # Lookups that get_many keeps in flight; measured cores follow some twenty misses.
-    BATCH = 32
 
 # Outlives every store: entries may be held by whoever is destroyed last.
 cdef Arena ARENA
@@ -275,46 +272,66 @@ cdef class ByteReader:
         O(1) a key; looks up several at a time, so that their cache misses overlap.
         """
         cdef list wanted = []
-        cdef Py_ssize_t count, start, index, size
+        cdef Py_ssize_t count, start = 0, index, size
         cdef list values
-        cdef uint64_t hashes[BATCH]
-        cdef Page* pages[BATCH]
-        cdef Chunk* chunk
+        cdef const char* parts[BATCH]
+        cdef Py_ssize_t sizes[BATCH]
         cdef Entry* entries[BATCH]
-        cdef Entry* entry
         cdef bytes key
         # No comprehension: Cython 3.3's drops a reference too many when memory ends.
         for source in keys:
             wanted.append(span_bytes(source, "key"))
         count = len(wanted)
         values = [None] * count
-        for start in range(0, count, BATCH):
+        while start < count:
             size = min(count - start, BATCH)
             for index in range(size):
                 key = <bytes>wanted[start + index]
-                hashes[index] = hash_bytes(
-                    &self.table.hash, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
-                )
-                pages[index] = table_page(&self.table, hashes[index])
-                chunk = &pages[index].chunks[hash_home(hashes[index])]
-                prefetch(chunk)
-                prefetch(&chunk.slots[SECOND_LINE])
+                parts[index] = PyBytes_AS_STRING(key)
+                sizes[index] = PyBytes_GET_SIZE(key)
+            find_batch(&self.table, parts, sizes, size, entries)
             for index in range(size):
-                entries[index] = _first_match(pages[index], hashes[index])
-                prefetch(entries[index])
-            for index in range(size):
-                key = <bytes>wanted[start + index]
-                entry = page_find(
-                    pages[index], hashes[index],
-                    PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
-                )
-                if entry != NULL:
-                    values[start + index] = entry_value_bytes(entry)
+                if entries[index] != NULL:
+                    values[start + index] = entry_value_bytes(entries[index])
                 elif self.image.count:
                     values[start + index] = self.read_image(
-                        PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), None
+                        parts[index], sizes[index], None
                     )
+            start += BATCH
         return values
+
+    def get_array(self, keys, values, found=None):
+        """Copy the values of an array of keys into one of values; return how many.
+
+        Each has a row for each key, all of one size: a contiguous buffer whose first
+        dimension counts them, such as numpy's uint8 of (1000, 16), or 1,000 of uint64.
+        Rows without an entry stay as they are; `found`, of a byte a row, is set to 1 or
+        0.  Big-endian integers (">u8") are in the order of the store.
+
+        O(1) a row, without an object for it, and their cache misses overlap.
+        ValueError if the arrays do not fit together, or for a value that is no row in
+        size; those before it have been copied.
+        """
+        cdef Rows key_rows, value_rows, found_rows
+        rows_none(&key_rows)
+        rows_none(&value_rows)
+        rows_none(&found_rows)
+        try:
+            rows_take(&key_rows, keys, "keys", False)
+            rows_take(&value_rows, values, "values", True)
+            rows_match(&value_rows, &key_rows, "values", "keys")
+            if found is not None:
+                rows_take(&found_rows, found, "found", True)
+                rows_match(&found_rows, &key_rows, "found", "keys")
+                if found_rows.size != 1:
+                    raise ValueError(
+                        f"found has rows of {found_rows.size:,} bytes, and not of one"
+                    )
+            return _read_rows(self, &key_rows, &value_rows, &found_rows)
+        finally:
+            rows_drop(&found_rows)
+            rows_drop(&value_rows)
+            rows_drop(&key_rows)
 
     def __len__(self):
         return self.table.entry_count + self.image.count
@@ -496,11 +513,33 @@ cdef class ByteReader:
             require(image_verify(&self.image, &at) == SOUND, "the image is sound")
 
 
-cdef inline Entry* _first_match(const Page* page, uint64_t hash) noexcept nogil:
-    """The entry that a lookup will most likely read."""
-    cdef const Chunk* chunk = &page.chunks[hash_home(hash)]
-    cdef uint32_t bits = match(chunk.control, hash_tag(hash))
-    return slot_entry(chunk.slots[lowest_bit(bits)]) if bits else NULL
+cdef Py_ssize_t _read_rows(
+    ByteReader reader, Rows* keys, Rows* values, Rows* found
+) except -1:
+    """Copy the values of rows of keys; found may be rows of nothing."""
+    cdef const char* parts[BATCH]
+    cdef Py_ssize_t sizes[BATCH]
+    cdef Py_ssize_t start = 0, index, row, size, found_count = 0
+    while start < keys.count:
+        size = min(keys.count - start, BATCH)
+        found_count += reader.find_many(
+            keys.data + start * keys.size, keys.size, size, parts, sizes
+        )
+        for index in range(size):
+            row = start + index
+            if found.data != NULL:
+                found.data[row] = parts[index] != NULL
+            if parts[index] == NULL:
+                continue
+            if sizes[index] != values.size:
+                key = keys.data[row * keys.size:(row + 1) * keys.size]
+                raise ValueError(
+                    f"the value of key {reprlib.repr(key)}, row {row:,}, has "
+                    f"{sizes[index]:,} bytes, and a row of values {values.size:,}"
+                )
+            memcpy(values.data + row * values.size, parts[index], values.size)
+        start += BATCH
+    return found_count
 
 
 cdef dict _as_dict(ByteReader reader):

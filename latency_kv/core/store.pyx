@@ -31,6 +31,7 @@ from latency_kv.core.page cimport (
 from latency_kv.core.reader cimport ByteReader, reader_get, wake_sweeper
 from latency_kv.core.sharing cimport settle, table_release
 from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
+from latency_kv.core.rows cimport Rows, rows_drop, rows_match, rows_none, rows_take
 from latency_kv.core.span cimport (
     Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
     value_bytes,
@@ -502,6 +503,36 @@ cdef class InMemoryStore(ByteReader):
             finally:
                 span_drop(&value_span)
                 span_drop(&key_span)
+        self.put_changes(changes.changes, changes.count)
+        # The counts are the table's now.
+        changes.count = 0
+
+    def put_array(self, keys, values):
+        """Put the rows of an array of values under those of an array of keys.
+
+        Arrays as `get_array` has them; of two rows of one key the last wins.  If it
+        raises, none is put.
+        """
+        cdef _Changes changes = changes_in(self.table.arena)
+        cdef Rows key_rows, value_rows
+        cdef Span key, value
+        cdef Py_ssize_t row
+        span_none(&key)
+        span_none(&value)
+        rows_none(&key_rows)
+        rows_none(&value_rows)
+        try:
+            rows_take(&key_rows, keys, "keys", False)
+            rows_take(&value_rows, values, "values", False)
+            rows_match(&value_rows, &key_rows, "values", "keys")
+            key.size, value.size = key_rows.size, value_rows.size
+            for row in range(key_rows.count):
+                key.data = key_rows.data + row * key.size
+                value.data = value_rows.data + row * value.size
+                changes.add(&key, &value, None)
+        finally:
+            rows_drop(&value_rows)
+            rows_drop(&key_rows)
         self.put_changes(changes.changes, changes.count)
         # The counts are the table's now.
         changes.count = 0

@@ -31,6 +31,16 @@ STRIDED_ERRORS = (BufferError, TypeError, ValueError)
 SOME_KEYS = [PREFIX + b"%04d" % n for n in range(0, 90, 3)] + [ABSENT, LARGE]
 
 
+# 70 rows, more than a batch, and every third of them without an entry.
+ARRAY_KEYS = memoryview(
+    b"".join(PREFIX + b"%04d" % (n if n % 3 else n + 5_000) for n in range(10, 80))
+).cast("B", (70, len(PREFIX) + 4))
+NEW_ARRAYS = (
+    memoryview(b"".join(b"array/%04d" % n for n in range(70))).cast("B", (70, 10)),
+    memoryview(b"".join(b"value %02d" % n for n in range(70))).cast("B", (70, 8)),
+)
+
+
 IMAGE = InMemoryStore(NEW_ENTRIES | {LARGE: LARGE_VALUE}).snapshot().to_bytes()
 
 
@@ -69,6 +79,13 @@ def contents() -> dict[bytes, bytes]:
 # Made here: CPython 3.12 crashes when memory ends while it makes a function.
 def exclaimed(value: bytes | None) -> bytes:
     return (value or b"") + b"!"
+
+
+def arrays_got(store: Any) -> object:
+    """How many values an array of keys has, the values, and which they are."""
+    values = memoryview(bytearray(b"." * 560)).cast("B", (70, 8))
+    found = bytearray(70)
+    return store.get_array(ARRAY_KEYS, values, found), values.tobytes(), found
 
 
 def forgotten(_: object) -> None:
@@ -147,6 +164,9 @@ CALLS = [
     Call("setitem", lambda store: store.__setitem__(ABSENT, b"value")),
     Call("put_many", lambda store: store.put_many(NEW_ENTRIES)),
     Call("put_many_pairs", lambda store: store.put_many(NEW_ENTRIES.items())),
+    Call("put_array", lambda store: store.put_array(*NEW_ARRAYS)),
+    Call("get_array", arrays_got),
+    Call("snapshot_get_array", lambda store: arrays_got(store.snapshot())),
     Call("update", lambda store: store.update(NEW_ENTRIES)),
     Call("delete", lambda store: store.delete(KEY)),
     Call("delete_absent", lambda store: store.delete(ABSENT)),
@@ -231,6 +251,26 @@ MISTAKES = [
     Mistake("get_many_int_key", lambda store: store.get_many([KEY, 7]), TypeError),
     Mistake(
         "get_many_refused", lambda store: store.get_many(keys_then_refusal()), Refused
+    ),
+    Mistake("put_array_of_int", lambda store: store.put_array(7, b""), TypeError),
+    Mistake("put_array_uneven", lambda store: store.put_array(b"ab", b"a"), ValueError),
+    Mistake(
+        "put_array_of_long_keys",
+        lambda store: store.put_array(
+            memoryview(LONG_KEY).cast("B", (1, 65_536)), b"a"
+        ),
+        ValueError,
+    ),
+    Mistake(
+        "get_array_of_int", lambda store: store.get_array(7, bytearray()), TypeError
+    ),
+    Mistake(
+        "get_array_uneven",
+        lambda store: store.get_array(b"ab", bytearray(3)),
+        ValueError,
+    ),
+    Mistake(
+        "get_array_into_bytes", lambda store: store.get_array(b"a", b"a"), BufferError
     ),
     Mistake("put_many_of_int", lambda store: store.put_many(7), TypeError),
     Mistake("put_many_of_ints", lambda store: store.put_many([7]), TypeError),

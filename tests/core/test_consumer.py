@@ -87,13 +87,35 @@ def read(StateSnapshot snapshot, bytes key):
     return None if value == NULL else value[:size]
 
 
+def read_many(StateSnapshot snapshot, bytes keys, Py_ssize_t key_size):
+    cdef const char* values[100]
+    cdef Py_ssize_t sizes[100]
+    cdef Py_ssize_t count = len(keys) // key_size, found_count
+    cdef const char* data = keys
+    assert count <= 100
+    with nogil:
+        found_count = snapshot.find_many(data, key_size, count, values, sizes)
+    found = [
+        None if values[row] == NULL else values[row][:sizes[row]] for row in range(count)
+    ]
+    return found, found_count
+
+
 def oversized(InMemoryStore store):
     store.c_put("key", 70_000, "", 0)
 '''
 
 PROGRAM = """
-from latency_kv import InMemoryStore
-from operator_of_mine import Counter, oversized, read
+from latency_kv import InMemoryStore, StateSnapshot
+from operator_of_mine import Counter, oversized, read, read_many
+
+many = InMemoryStore({b"%03d" % n: b"v" * n for n in range(0, 100, 2)})
+expected = [b"v" * n if n % 2 == 0 else None for n in range(100)]
+asked = b"".join(b"%03d" % n for n in range(100))
+for snapshot in (many.snapshot(), StateSnapshot.from_bytes(many.snapshot().to_bytes())):
+    assert read_many(snapshot, asked, 3) == (expected, 50)
+    assert read_many(snapshot, asked[:96], 3) == (expected[:32], 16)
+    assert read_many(snapshot, b"", 3) == ([], 0)
 
 store = InMemoryStore()
 counter = Counter(store)

@@ -39,11 +39,16 @@ def find_read(size: int, _: str, plan: Plan) -> Pair:
     return _find_random(size, plan, read=True)
 
 
-def _find_random(size: int, plan: Plan, *, read: bool) -> Pair:
+def _find_random(size: int, plan: Plan, *, read: bool, ours: str = "find_all") -> Pair:
     keys, values = random_block(size, 1), random_block(size, 2)
     asked = picked(keys, MORE * plan.calls, 3)
     blocks = _Blocks(keys, KEY_SIZE, values, VALUE_SIZE, size)
-    return _find(blocks, asked, KEY_SIZE, plan, read=read)
+    return _find(blocks, asked, KEY_SIZE, plan, read=read, ours=ours)
+
+
+def find_many(size: int, _: str, plan: Plan) -> Pair:
+    """Find random keys many at a time, against one after the other in Rust."""
+    return _find_random(size, plan, read=False, ours="find_many_all")
 
 
 def find_hot(size: int, _: str, plan: Plan) -> Pair:
@@ -66,7 +71,13 @@ class _Blocks(NamedTuple):
 
 
 def _find(
-    blocks: _Blocks, asked: bytes, stride: int, plan: Plan, *, read: bool
+    blocks: _Blocks,
+    asked: bytes,
+    stride: int,
+    plan: Plan,
+    *,
+    read: bool,
+    ours: str = "find_all",
 ) -> Pair:
     count = MORE * plan.calls
     keys, key_size, values, value_size, _ = blocks
@@ -84,14 +95,14 @@ def _find(
 
         return span
 
-    ours = side(operator().find_all, store)
+    finding = side(getattr(operator(), ours), store)
     try:
         rust = reference()
     except ImportError as error:
-        (alone,) = race([ours], plan.rounds)
+        (alone,) = race([finding], plan.rounds)
         return Pair(alone, note=str(error))
     target = rust.map_new(*blocks)
     try:
-        return duel(ours, side(rust.map_find_all, target), plan.rounds)
+        return duel(finding, side(rust.map_find_all, target), plan.rounds)
     finally:
         rust.map_free(target)

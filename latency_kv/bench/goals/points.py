@@ -13,6 +13,8 @@ from latency_kv.bench.figures import Pair, Plan
 from latency_kv.bench.keys import (
     HOT_KEY,
     HOT_VALUE,
+    KEY_SIZE,
+    VALUE_SIZE,
     batches,
     cut,
     fresh,
@@ -98,6 +100,52 @@ def get_many(size: int, peer_name: str, plan: Plan) -> Pair:
         lambda: at_once(store, thousands()) / plan.calls,
         lambda: each(target, thousands()) / plan.calls,
         plan.rounds,
+    )
+
+
+def get_array(size: int, peer_name: str, plan: Plan) -> Pair:
+    """Get a thousand random keys by an array of them; ns a key."""
+    keys, values = random_block(size, 1), random_block(size, 2)
+    asked = picked(keys, plan.calls, 3)
+    other = peer(peer_name)
+    store, target = STORE.make(pairs(keys, values)), other.make(pairs(keys, values))
+    into = bytearray(MANY * VALUE_SIZE)
+    at_once = timed_loop("latency_kv", "keys, into", "target.get_array(keys, into)")
+    each = timed_loop(other.name, "keys", "[target.get(key) for key in keys]")
+
+    def arrays() -> Iterator[tuple[list[memoryview], list[memoryview]]]:
+        for start in range(0, len(asked), MANY * KEY_SIZE):
+            part = memoryview(asked)[start : start + MANY * KEY_SIZE]
+            rows = len(part) // KEY_SIZE
+            yield (
+                [part.cast("B", (rows, KEY_SIZE))],
+                [memoryview(into)[: rows * VALUE_SIZE].cast("B", (rows, VALUE_SIZE))],
+            )
+
+    def thousands() -> Iterator[list[list[bytes]]]:
+        return ([keys] for keys in fresh(asked, MANY))
+
+    return duel(
+        lambda: at_once(store, arrays()) / plan.calls,
+        lambda: each(target, thousands()) / plan.calls,
+        plan.rounds,
+    )
+
+
+def put_array(size: int, peer_name: str, plan: Plan) -> Pair:
+    """Put an array of keys and one of values into an empty store; ns an entry."""
+    keys, values = random_block(size, 1), random_block(size, 2)
+    arrays = (
+        memoryview(keys).cast("B", (size, KEY_SIZE)),
+        memoryview(values).cast("B", (size, VALUE_SIZE)),
+    )
+    other = peer(peer_name)
+    at_once = timed_loop("latency_kv", "pair", "target.put_array(*pair)")
+    each = timed_loop(other.name, "key, value", other.put)
+    return duel(
+        lambda: at_once(STORE.make(()), [[arrays]]) / size,
+        lambda: each(other.make(()), batches(keys, values)) / size,
+        plan.passes,
     )
 
 

@@ -86,6 +86,27 @@ ROWS = (
         (Case(_M, "dict", goal=0.15),),
     ),
     Row(
+        "get-array",
+        "get_array of 1,000 random keys, a key",
+        points.get_array,
+        (Case(_M, "dict"),),
+    ),
+    Row(
+        "find-many",
+        "find_many of 500 random keys from Cython, a key",
+        finds.find_many,
+        (
+            Case(100 * _K, "Rust HashMap + FxHash"),
+            Case(_M, "Rust HashMap + FxHash"),
+        ),
+    ),
+    Row(
+        "put-array",
+        "put_array into an empty store, an entry",
+        points.put_array,
+        (Case(300 * _K, "dict"),),
+    ),
+    Row(
         "put-new",
         "put, fresh keys, new",
         points.put_new,

@@ -1,0 +1,361 @@
+"""Process: what one fresh process measures of one engine, filled to one size.
+
+    python -m latency_kv.bench.scale.process KIND SIZE FOLDER
+
+    store        everything that a store does; leaves a checkpoint in the folder
+    restore      comes back from that checkpoint
+    puts         fills with a clock around every put
+    reads        the beginning of `store`, for huge pages
+    dict, dict-puts
+
+Every answer is checked, outside of what is timed.  Prints the values by row, as JSON.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import json
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from heapq import nlargest
+from itertools import chain, cycle, islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns, thread_time_ns
+from typing import Any, Final, TypeAlias
+
+from latency_kv.bench.goals.footprint import resident
+from latency_kv.bench.keys import (
+    BATCH,
+    GROUP,
+    KEY_SIZE,
+    VALUE_SIZE,
+    batches,
+    cut,
+    fresh,
+    pairs,
+    random_block,
+)
+from latency_kv.bench.native import operator
+from latency_kv.bench.peers import STORE, Engine, peer
+from latency_kv.bench.scale.content import Content
+from latency_kv.bench.scale.memory import huge_share, peak
+from latency_kv.bench.timing import percentile, spans_loop, timed_loop
+from latency_kv.checkpoints.directory import CheckpointDirectory
+from latency_kv.core.snapshot import StateSnapshot
+from latency_kv.core.store import InMemoryStore
+
+SAMPLE: Final = 500_000
+"""Entries that are read and overwritten: with their pages far more than caches hold."""
+
+ROUNDS: Final = 5
+"""Parts of the sample, each read once: a figure is their median."""
+
+SCANS: Final = 10_000
+
+SNAPSHOTS: Final = 15
+COPIES: Final = 3
+BETWEEN: Final = 1_000
+"""Overwrites between two snapshots: one of an unchanged store could cost nothing."""
+
+_CHECKED: Final = 1_000
+
+_CHUNK: Final = 1 << 20
+"""Spans that are kept before the longest are picked out."""
+
+_POLL: Final = 1e-3
+_GRACE: Final = 50_000_000
+"""How long a thread may take to start, in ns."""
+
+_MEGA: Final = 1e6
+
+_Values: TypeAlias = dict[str, float | None]
+_Batches: TypeAlias = Iterator[tuple[list[bytes], ...]]
+
+
+class WrongAnswerError(Exception):
+    """What was measured did not do what it should."""
+
+
+class _Longest:
+    """The longest thousandth of `count` spans."""
+
+    def __init__(self, count: int) -> None:
+        self._most = max(1, count // 1_000)
+        self._kept: list[int] = []
+
+    def add(self, spans: array[int]) -> None:
+        self._kept = nlargest(self._most, chain(self._kept, spans))
+
+    def values(self) -> tuple[int, int]:
+        """Return the longest span, and the one that 99.9 % do not exceed."""
+        return self._kept[0], self._kept[-1]
+
+
+def _filled(engine: Engine, content: Content, values: _Values) -> Any:
+    """Fill a new engine and weigh it."""
+    run = timed_loop(engine.name, "key, value", engine.put)
+    # What a first use brings into memory is not the engine's.
+    run(engine.make(()), [*islice(content.batches(), 1)])
+    before = resident()
+    target = engine.make(())
+    spent = run(target, content.batches())
+    values["fill"] = content.size / spent * 1e9
+    values["memory"] = (resident() - before) / content.size
+    if len(target) != content.size:
+        raise WrongAnswerError(f"{len(target)} entries are there")
+    return target
+
+
+def _puts(engine: Engine, content: Content) -> _Values:
+    """Fill a new engine with a clock around every put."""
+    target, longest = engine.make(()), _Longest(content.size)
+    _spans(engine, target, content.batches(), longest)
+    if len(target) != content.size:
+        raise WrongAnswerError(f"{len(target)} entries are there")
+    most, most_of_all = longest.values()
+    return {"fill-longest": most, "fill-p999": most_of_all}
+
+
+def _spans(engine: Engine, target: Any, source: _Batches, longest: _Longest) -> None:
+    run = spans_loop(engine.name, "key, value", engine.put, thread_time_ns)
+    while True:
+        spans = array("q")
+        run(target, islice(source, _CHUNK // BATCH), spans.append)
+        if not spans:
+            return
+        longest.add(spans)
+
+
+def _get(name: str, call: str, target: Any, keys: bytes) -> float:
+    """Return the ns of a get, each of the keys once."""
+    run = timed_loop(name, "key", call)
+    parts = _parts(keys)
+    return median(run(target, fresh(part)) / _count(part) for part in parts)
+
+
+def _find(store: InMemoryStore, keys: bytes) -> float | None:
+    """Return the ns of a find; None where no operator can be compiled."""
+    try:
+        find_all = operator().find_all
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return None
+    spans = []
+    for part in _parts(keys):
+        begin = perf_counter_ns()
+        size = find_all(store, part, KEY_SIZE, KEY_SIZE, _count(part), False)
+        spans.append((perf_counter_ns() - begin) / _count(part))
+        if size != _count(part) * VALUE_SIZE:
+            raise WrongAnswerError("find: other values than were put")
+    return median(spans)
+
+
+def _scan(store: InMemoryStore, content: Content) -> float:
+    """Return the ns of an entry of a scan of 100."""
+    run = timed_loop(STORE.name, "start", STORE.scan)
+    prefixes = content.prefixes(SCANS)
+    for prefix in prefixes[:_CHECKED]:
+        keys = [key for key, _ in store.prefix_scan(prefix)]
+        if len(keys) != GROUP or keys != sorted(keys):
+            raise WrongAnswerError(f"scan: {len(keys)} keys, or in another order")
+    step = len(prefixes) // ROUNDS
+    parts = [prefixes[step * n : step * (n + 1)] for n in range(ROUNDS)]
+    return median(run(store, [part]) / step / GROUP for part in parts)
+
+
+def _pause(
+    target: Any, take: Callable[[], object], some: bytes, values: bytes, rounds: int
+) -> float:
+    """Take snapshots, or copies, each after overwrites; the ns of one."""
+    changes = cycle(batches(some, values, batch=BETWEEN))
+    spans = []
+    for _ in range(rounds):
+        for key, value in zip(*next(changes), strict=True):
+            target[key] = value
+        begin = perf_counter_ns()
+        taken = take()
+        spans.append(perf_counter_ns() - begin)
+        del taken
+    return median(spans)
+
+
+def _hold(store: InMemoryStore, keys: bytes, values: bytes) -> _Values:
+    """Overwrite under a snapshot, then drop it and wait until nothing is left of it."""
+    _settle()
+    taken = store.snapshot()
+    spans = array("q")
+    run = spans_loop(STORE.name, "key, value", STORE.put, thread_time_ns)
+    run(store, batches(keys, values), spans.append)
+    begin = perf_counter_ns()
+    del taken
+    pause = perf_counter_ns() - begin
+    return {
+        "held-p50": percentile(spans, 0.5),
+        "held-p999": percentile(spans, 0.999),
+        "held-longest": max(spans),
+        "drop": pause,
+        "reclaim": pause + _settle(),
+    }
+
+
+def _settle() -> int:
+    """Wait until the thread that releases what nobody holds has ended; the ns of that.
+
+    It is not counted before it first has the interpreter.
+    """
+    begin = seen = now = perf_counter_ns()
+    while now - begin < _GRACE or _thread._count():
+        if _thread._count():
+            seen = now
+        time.sleep(_POLL)
+        now = perf_counter_ns()
+    return seen - begin
+
+
+def _encode(store: InMemoryStore) -> _Values:
+    snapshot = store.snapshot()
+    begin = perf_counter_ns()
+    image = snapshot.to_bytes()
+    return {"encode": perf_counter_ns() - begin, "image": len(image) / _MEGA}
+
+
+def _checkpoint(
+    store: InMemoryStore, keys: bytes, values: bytes, folder: Path
+) -> _Values:
+    """Let a thread write a checkpoint while this one overwrites."""
+    run = spans_loop(STORE.name, "key, value", STORE.put, perf_counter_ns)
+    source = cycle(batches(keys, values))
+    ended = longest = 0
+
+    def end(_: object) -> None:
+        nonlocal ended
+        ended = perf_counter_ns()
+
+    with CheckpointDirectory(folder, keep=1).background() as writer:
+        begin = perf_counter_ns()
+        future = writer.submit(store.snapshot())
+        future.add_done_callback(end)
+        while not future.done():
+            spans = array("q")
+            run(store, [next(source)], spans.append)
+            longest = max(longest, *spans)
+    future.result()
+    return {"checkpoint": ended - begin, "checkpoint-longest": longest}
+
+
+def _store(content: Content, folder: Path) -> _Values:
+    values: _Values = {}
+    store = _reads(content, values)
+    asked, stored = _sampled(content)
+    before, begin = resident(), perf_counter_ns()
+    next(iter(store))
+    values["index"] = perf_counter_ns() - begin
+    indexed = (resident() - before) / content.size
+    values["memory-index"] = (values["memory"] or 0) + indexed
+    values["scan"] = _scan(store, content)
+    values["snapshot"] = _pause(store, store.snapshot, asked, stored, SNAPSHOTS)
+    others = _others(asked)
+    values |= _hold(store, asked, others)
+    values |= _encode(store)
+    gc.collect()
+    values |= _checkpoint(store, asked, stored, folder)
+    values["peak"] = peak() / _MEGA
+    return values
+
+
+def _reads(content: Content, values: _Values) -> InMemoryStore:
+    """Fill a store and read it from Python and from Cython."""
+    store: InMemoryStore = _filled(STORE, content, values)
+    keys, stored = _sampled(content)
+    _check(store, keys, stored)
+    values["get"] = _get(STORE.name, STORE.get, store, keys)
+    values["find"] = _find(store, keys)
+    share = huge_share()
+    values["huge-share"] = None if share is None else 100 * share
+    return store
+
+
+def _restore(content: Content, folder: Path) -> _Values:
+    (info,) = CheckpointDirectory(folder).list()
+    keys, _ = _sampled(content)
+    others = _others(keys)
+    begin = perf_counter_ns()
+    snapshot = StateSnapshot.open(info.path)
+    snapshot.get(keys[:KEY_SIZE])
+    values: _Values = {"open": perf_counter_ns() - begin}
+    _check(snapshot, keys, others)
+    # From its own loop: a snapshot is another type than a store.
+    values["mapped-get"] = _get("StateSnapshot", STORE.get, snapshot, keys)
+    del snapshot
+    image = info.path.read_bytes()
+    begin = perf_counter_ns()
+    store = InMemoryStore.from_snapshot(StateSnapshot.from_bytes(image))
+    values["restore"] = perf_counter_ns() - begin
+    if len(store) != content.size:
+        raise WrongAnswerError(f"{len(store)} entries were restored")
+    _check(store, keys, others)
+    return values
+
+
+def _dict(content: Content) -> _Values:
+    values: _Values = {}
+    engine = peer("dict")
+    target = _filled(engine, content, values)
+    keys, stored = _sampled(content)
+    _check(target, keys, stored)
+    values["get"] = _get(engine.name, engine.get, target, keys)
+    values["snapshot"] = _pause(target, target.copy, keys, stored, COPIES)
+    values["peak"] = peak() / _MEGA
+    return values
+
+
+def _sampled(content: Content) -> tuple[bytes, bytes]:
+    return content.sample(min(SAMPLE, content.size))
+
+
+def _others(keys: bytes) -> bytes:
+    """Return other values than the first, one for each key."""
+    return random_block(_count(keys), 1)
+
+
+def _check(target: Any, keys: bytes, values: bytes) -> None:
+    """Raise WrongAnswerError unless the first of these keys have these values."""
+    for key, value in islice(pairs(keys, values), _CHECKED):
+        if target.get(key) != value:
+            raise WrongAnswerError(f"get: not what was put under {key!r}")
+
+
+def _parts(block: bytes) -> list[bytes]:
+    size = _count(block) // ROUNDS * KEY_SIZE
+    return [block[size * number : size * (number + 1)] for number in range(ROUNDS)]
+
+
+def _count(block: bytes) -> int:
+    return len(block) // KEY_SIZE
+
+
+def measure(kind: str, content: Content, folder: Path) -> _Values:
+    """Return what a process of this kind measures, by row."""
+    if kind == "store":
+        return _store(content, folder)
+    if kind == "restore":
+        return _restore(content, folder)
+    if kind == "reads":
+        values: _Values = {}
+        _reads(content, values)
+        return values
+    if kind == "dict":
+        return _dict(content)
+    return _puts(peer("dict") if kind == "dict-puts" else STORE, content)
+
+
+def _main(kind: str, size: int, folder: Path) -> None:
+    print(json.dumps(measure(kind, Content(size), folder)))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
