@@ -71,6 +71,10 @@ CLUSTER_OPTIONS = {
 }
 MASTERS, NODES = 3, 6
 
+# What directives call them, and options of redis-cli without the blanks; and their files.
+CERTIFICATES = {"ca-cert": "ca.pem", "cert": "pem", "key": "key"}
+TLS_OPTIONS = {"tls-cluster": "yes", "tls-replication": "yes"}
+
 POSTGRESQL_USER = "tester"
 POSTGRESQL_PASSWORD = "hunter2"
 POSTGRESQL_OPTIONS = {
@@ -237,6 +241,7 @@ class RedisServer(Server):
     """A redis-server; options are directives of its configuration.
 
     Without one of its own nothing is written to a disk, and `stop` forgets everything.
+    certificates is a folder with ca.pem, pem and key: then it knows nothing but TLS.
     """
 
     name = "redis-server"
@@ -246,19 +251,29 @@ class RedisServer(Server):
     stop_signal = signal.SIGTERM
 
     def __init__(
-        self, options: dict[str, str] | None = None, *, folder: Path | None = None
+        self,
+        options: dict[str, str] | None = None,
+        *,
+        folder: Path | None = None,
+        certificates: Path | None = None,
     ) -> None:
         super().__init__(folder=folder)
         self.options = {**REDIS_OPTIONS, **(options or {})}
+        self.certificates = certificates
 
     @property
     def url(self) -> str:
         password = self.options.get("requirepass")
         secret = f":{password}@" if password else ""
-        return f"redis://{secret}{HOST}:{self.port}"
+        return f"redis{'s' * bool(self.certificates)}://{secret}{HOST}:{self.port}"
 
     def command(self) -> list[str]:
         options = {"bind": HOST, "port": str(self.port), "dir": str(self.folder)}
+        if self.certificates:
+            options |= {"port": "0", "tls-port": str(self.port)} | {
+                f"tls-{name}-file": str(self.certificates / file)
+                for name, file in CERTIFICATES.items()
+            }
         options |= self.options
         return [
             _program("redis-server"),
@@ -273,8 +288,11 @@ class RedisServer(Server):
     def cli(self, *command: str) -> str:
         """What redis-cli prints for a command; AssertionError for an error."""
         password = self.options.get("requirepass")
+        tls = ["--tls"] if self.certificates else []
+        for name, file in CERTIFICATES.items() if self.certificates else ():
+            tls += [f"--{name.replace('-', '')}", f"{self.certificates}/{file}"]
         done = subprocess.run(
-            ["redis-cli", "-e", "-h", HOST, "-p", str(self.port), *command],
+            ["redis-cli", "-e", "-h", HOST, "-p", str(self.port), *tls, *command],
             env={**os.environ, **({"REDISCLI_AUTH": password} if password else {})},
             capture_output=True,
             check=False,
@@ -287,12 +305,19 @@ class RedisServer(Server):
 class RedisCluster:
     """Six redis-servers, three masters with a replica each; a context manager.
 
-    `nodes` are handles of their own: whoever kills one starts it again.
+    `nodes` are handles of their own: whoever kills one starts it again.  With
+    certificates they speak TLS to each other, too.
     """
 
-    def __init__(self, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        options: dict[str, str] | None = None,
+        *,
+        certificates: Path | None = None,
+    ) -> None:
+        options = CLUSTER_OPTIONS | (TLS_OPTIONS if certificates else {}) | (options or {})
         self.nodes = [
-            RedisServer({**CLUSTER_OPTIONS, **(options or {})}) for _ in range(NODES)
+            RedisServer(options, certificates=certificates) for _ in range(NODES)
         ]
         self._stack = contextlib.ExitStack()
 
@@ -321,7 +346,10 @@ class RedisCluster:
     @property
     def url(self) -> str:
         """What `open_state_store` takes, without a namespace."""
-        return "redis-cluster://" + ",".join(_address(node) for node in self.nodes)
+        scheme, _, rest = self.nodes[0].url.partition("://")
+        secret = rest.rpartition("@")[0]
+        nodes = ",".join(map(_address, self.nodes))
+        return f"{scheme}-cluster://{secret}{'@' * bool(secret)}{nodes}"
 
     def log(self) -> str:
         """The end of what each node logged."""

@@ -21,6 +21,7 @@ from latency_kv.providers.redis_link import (
     LinkError,
     Lost,
     RedisLink,
+    addresses,
     link_options,
 )
 from latency_kv.providers.redis_scripts import Shard, shard_of
@@ -42,8 +43,6 @@ __all__ = ["MAX_SET_MANY", "RedisStateStore"]
 
 MAX_SET_MANY: Final = 500_000
 """How many values one `set_many` has: a command has about a million words."""
-
-_PORT = 6379
 
 # How often something is tried again: a restart is outlasted, and a wrong port found out.
 _AGAIN = 5
@@ -85,7 +84,11 @@ class RedisStateStore(RedisStates):
         options = url_options(parts, LINK_OPTIONS)
         self._options = link_options(parts, options, timeout, pool_size)
         self._options.settings["db"] = _database(parts.path)
-        self._address = parts.hostname or "localhost", parts.port or _PORT
+        self._address, *others = addresses(parts)
+        if others:
+            raise ValueError(
+                "redis: has one server; for those of a cluster use redis-cluster:"
+            )
         self._link: RedisLink | None = None
         self._only_shard = shard_of(self._namespace)
 
@@ -99,13 +102,11 @@ class RedisStateStore(RedisStates):
 
         ValueError for more than MAX_SET_MANY.  The server does nothing else meanwhile.
         """
-        entries = await self._entries(values)
-        if len(entries) > MAX_SET_MANY:
+        if len(values) > MAX_SET_MANY:
             raise ValueError(
-                f"{len(entries)} values at once; at most {MAX_SET_MANY} are set as a whole"
+                f"{len(values)} values at once; at most {MAX_SET_MANY} are set as a whole"
             )
-        if entries:
-            await self._set_each(entries)
+        await super().set_many(values)
 
     async def _open(self) -> None:
         await self._one(self._only_shard, (b"PING",), None, Kind.READ)
@@ -119,10 +120,12 @@ class RedisStateStore(RedisStates):
     ) -> Shard:
         return self._only_shard
 
-    async def _shards(self) -> Sequence[Shard]:
+    async def _shards(
+        self, key: str | None = None, kind: Kind = Kind.READ
+    ) -> Sequence[Shard]:
         return [self._only_shard]
 
-    async def _repeated(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
+    async def _run(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
         if self._link is None:
             self._link = RedisLink(*self._address, self._options)
         commands = [request.command for request in requests]

@@ -23,11 +23,11 @@ Knows no script and no connection.  Start at `RedisClusterStateStore`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
-from typing import Any, Final, Self
-from urllib.parse import SplitResult, unquote
+from typing import Any, Final, Self, TypeAlias
+from urllib.parse import SplitResult
 from zlib import crc32
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -45,14 +45,16 @@ from latency_kv.providers.back_off import BackOff
 from latency_kv.providers.redis_failures import Failure, cause_of, may_pass, told
 from latency_kv.providers.redis_link import (
     LINK_OPTIONS,
+    Address,
     LinkError,
     Lost,
     RedisLink,
+    addresses,
     link_options,
 )
-from latency_kv.providers.redis_nodes import Address, RedisNodes
+from latency_kv.providers.redis_nodes import RedisNodes, is_nameless
 from latency_kv.providers.redis_scripts import Command, Shard, claim, shard_of
-from latency_kv.providers.redis_states import Kind, RedisStates, Request
+from latency_kv.providers.redis_states import UNSURE, Kind, RedisStates, Request
 from latency_kv.providers.state_keys import (
     DEFAULT_NAMESPACE,
     redacted_url,
@@ -68,8 +70,6 @@ REPLICAS: Final = 1
 DEADLINE_S: Final = 30.0
 """Longer than a failover takes, by default 15 s until a dead master is noticed."""
 
-_PORT = 6379
-
 _OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
     **LINK_OPTIONS,
     "replicas": int,
@@ -84,6 +84,9 @@ _WAIT_S = 1.0
 # So long an answer is waited for, even if the deadline is nearer.
 _LEAST_S = 0.1
 
+# WAIT comes to its end by itself; so much more time its answer has on its way.
+_WAY_S = 1.0
+
 # So many nodes may send one operation on to another before it takes a rest.
 _REDIRECTS = 16
 
@@ -92,6 +95,9 @@ _SET_AT_ONCE = 2_048
 
 # Where the number of buckets stands.
 _META = -1
+
+
+_Failed: TypeAlias = StateReadError | StateWriteError | OutcomeUnknownError
 
 
 class _Unconfirmed(Lost):
@@ -149,10 +155,12 @@ class RedisClusterStateStore(RedisStates):
             _check_buckets(self._buckets)
         if not (isfinite(self._deadline) and self._deadline > 0):
             raise ValueError(f"deadline is above 0 seconds, not {self._deadline}")
-        self._addresses = list(_addresses(parts))
+        self._addresses = addresses(parts)
         self._nodes: RedisNodes | None = None
         self._meta = f"{self._namespace}:meta".encode()
         self._opening = asyncio.Lock()
+        self._openings = 0
+        self._unopened: _Failed | None = None
         self._all_shards: list[Shard] = []
         self._slots: dict[int, int] = {_META: key_slot(self._meta)}
 
@@ -171,10 +179,13 @@ class RedisClusterStateStore(RedisStates):
 
         Where it raises, some may be stored and others not.
         """
-        entries = list((await self._entries(values)).items())
-        for start in range(0, len(entries), _SET_AT_ONCE):
+        await super().set_many(values)
+
+    async def _set_all(self, entries: Mapping[bytes, bytes]) -> None:
+        parts = list(entries.items())
+        for start in range(0, len(parts), _SET_AT_ONCE):
             try:
-                await self._set_each(dict(entries[start : start + _SET_AT_ONCE]))
+                await super()._set_all(dict(parts[start : start + _SET_AT_ONCE]))
             except StateWriteError as error:
                 if not start:
                     raise
@@ -199,23 +210,35 @@ class RedisClusterStateStore(RedisStates):
     async def _shards(
         self, key: str | None = None, kind: Kind = Kind.READ
     ) -> Sequence[Shard]:
-        async with self._opening:
-            if not self._all_shards:
-                try:
-                    buckets = await self._claimed_buckets()
-                except (StateReadError, StateWriteError, OutcomeUnknownError) as error:
-                    # Nothing came of what it was opened for.
-                    failed = StateReadError if kind is Kind.READ else StateWriteError
-                    raise failed(
-                        None, error.reason, key=key, store=self._url
-                    ) from error.__cause__
-                shards = [
-                    shard_of(self._namespace, number) for number in range(buckets)
-                ]
-                for shard in shards:
-                    self._slots[shard.number] = key_slot(shard.index_name)
-                self._all_shards = shards
+        if not self._all_shards:
+            failure = await self._opened()
+            if failure is not None:
+                # Nothing came of what it was opened for.
+                failed = StateReadError if kind is Kind.READ else StateWriteError
+                reason = failure.reason.removesuffix(UNSURE)
+                error = failed(None, reason, key=key, store=self._url)
+                error.errno = failure.errno
+                raise error from failure.__cause__
         return self._all_shards
+
+    async def _opened(self) -> _Failed | None:
+        """Learn the buckets; who waits while another one does fails if that one fails."""
+        seen = self._openings
+        async with self._opening:
+            if not self._all_shards and seen == self._openings:
+                try:
+                    self._all_shards = self._sharded(await self._claimed_buckets())
+                except (StateReadError, StateWriteError, OutcomeUnknownError) as error:
+                    self._unopened = error
+                self._openings += 1
+            return None if self._all_shards else self._unopened
+
+    def _sharded(self, buckets: int) -> list[Shard]:
+        """Return the buckets, whose slots are known then."""
+        shards = [shard_of(self._namespace, number) for number in range(buckets)]
+        for shard in shards:
+            self._slots[shard.number] = key_slot(shard.index_name)
+        return shards
 
     async def _claimed_buckets(self) -> int:
         """Return the namespace's number of buckets; it gets one if it has none."""
@@ -247,7 +270,7 @@ class RedisClusterStateStore(RedisStates):
             ) from error
         return int(buckets)
 
-    async def _repeated(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
+    async def _run(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
         if self._nodes is None:
             self._nodes = RedisNodes(self._addresses, self._options)
         back_off = BackOff(self._deadline)
@@ -300,7 +323,7 @@ class RedisClusterStateStore(RedisStates):
                 raise self._given_up(failure, request, kind, is_unsure=is_unsure)
             # Whoever does not tell the map will not answer a request either.
             with suppress(LinkError):
-                await self._nodes.refresh()
+                await self._nodes.refresh(max(_LEAST_S, back_off.remaining))
 
     def _given_up(
         self, failure: Failure, request: Request, kind: Kind, *, is_unsure: bool
@@ -324,7 +347,7 @@ class RedisClusterStateStore(RedisStates):
         assert self._nodes is not None
         if not self._nodes.is_known:
             try:
-                await self._nodes.refresh()
+                await self._nodes.refresh(max(_LEAST_S, remaining))
             except LinkError as error:
                 return [error] * len(requests)
         groups: dict[tuple[RedisLink, bool], list[int]] = {}
@@ -372,9 +395,10 @@ class RedisClusterStateStore(RedisStates):
             milliseconds = max(1, int(wait * 1_000))
             sent.append((b"WAIT", b"%d" % self._replicas, b"%d" % milliseconds))
         timeout = max(_LEAST_S, min(self._options.timeout, remaining))
+        if is_confirmed:
+            wait = max(timeout, min(timeout + wait, remaining)) + _WAY_S
         try:
-            # WAIT comes to its end by itself; the rest is for the way.
-            answers = await link.exchange(sent, timeout, wait and wait + timeout)
+            answers = await link.exchange(sent, timeout, wait)
         except LinkError as error:
             return [error] * len(commands)
         confirmed = answers.pop() if is_confirmed else 0
@@ -402,7 +426,9 @@ class RedisClusterStateStore(RedisStates):
         assert self._nodes is not None
         slot = self._slots[request.shard.number]
         own = self._nodes.of_slot(slot).reads.host
-        return Address(redirect.host or own, redirect.port)
+        return Address(
+            own if is_nameless(redirect.host) else redirect.host, redirect.port
+        )
 
 
 def _check_buckets(buckets: int) -> None:
@@ -410,14 +436,3 @@ def _check_buckets(buckets: int) -> None:
         raise ValueError(
             f"buckets is from 1 to {REDIS_CLUSTER_HASH_SLOTS}, not {buckets}"
         )
-
-
-def _addresses(url: SplitResult) -> Iterator[Address]:
-    """Read the nodes that a URL names."""
-    for place in url.netloc.rpartition("@")[2].split(","):
-        if place.startswith("["):
-            host, _, rest = place[1:].partition("]")
-            port = rest.removeprefix(":")
-        else:
-            host, _, port = place.partition(":")
-        yield Address(unquote(host) or "localhost", int(port or _PORT))

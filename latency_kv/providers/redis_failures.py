@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from redis.exceptions import RedisError
 
-from latency_kv.providers.redis_link import LinkError, Unsent
+from latency_kv.providers.redis_link import Hopeless, LinkError, Unsent, shown
 
 __all__ = ["Failure", "cause_of", "code_of", "errno_of", "may_pass", "told"]
 
@@ -102,7 +102,7 @@ def may_pass(failure: Failure) -> bool:
     """Tell whether the same may succeed a little later."""
     code = code_of(failure)
     if isinstance(failure, LinkError) and not code:
-        return "CERTIFICATE_VERIFY_FAILED" not in failure.reason
+        return not isinstance(failure, Hopeless)
     return code in _PASSING
 
 
@@ -115,7 +115,7 @@ def told(failure: Failure) -> str:
         reason = failure.reason
     else:
         said = str(failure).partition(" script: ")[0].removeprefix(f"{code} ")
-        reason = f"the server refuses it: {code} {said}".rstrip(".")
+        reason = f"the server refuses it: {shown(f'{code} {said}')}".rstrip(".")
     advice = _ADVICE.get(code)
     return f"{reason}; {advice}" if advice else reason
 
@@ -127,4 +127,8 @@ def errno_of(failure: Failure) -> int | None:
 
 def cause_of(failure: Failure) -> BaseException | None:
     """Return the client's exception, for a traceback."""
-    return failure.cause if isinstance(failure, LinkError) else failure
+    cause = failure.cause if isinstance(failure, LinkError) else failure
+    code = code_of(failure)
+    if isinstance(cause, RedisError) and code in _IDENTITY:
+        return type(cause)(code, status_code=code)
+    return cause

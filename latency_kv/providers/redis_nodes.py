@@ -5,7 +5,9 @@
     slots 10923 to 16383   10.0.0.3:6379
 
 The map is asked for when the cluster is opened and when somebody finds it wrong; a node
-that sends away (MOVED) corrects it at one slot.
+that sends away (MOVED) corrects it at one slot.  Nodes are connected to by the names or
+addresses that the map has (`cluster-announce-ip`, `cluster-announce-hostname`), or where
+it has none by the one of the node that told it.
 
 Knows no key and no script.  Start at `RedisNodes.refresh`.
 """
@@ -17,21 +19,23 @@ from collections.abc import Iterator, Sequence
 from random import shuffle
 from typing import Any, Final, NamedTuple
 
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import RedisError
 
-from latency_kv.providers.redis_link import LinkError, LinkOptions, RedisLink, Unsent
+from latency_kv.providers.redis_link import (
+    Address,
+    Hopeless,
+    LinkError,
+    LinkOptions,
+    RedisLink,
+    Unsent,
+    shown,
+)
 
-__all__ = ["Address", "Node", "RedisNodes"]
+__all__ = ["Node", "RedisNodes", "is_nameless"]
 
 # A node that knows the map tells it at once; others can be asked.
 _ASKING_S: Final = 1.0
-
-
-class Address(NamedTuple):
-    """Where a node listens."""
-
-    host: str
-    port: int
 
 
 class Node(NamedTuple):
@@ -52,12 +56,14 @@ class RedisNodes:
         self._nodes: dict[Address, Node] = {}
         self._masters: dict[int, Address] = {}
         self._lock = asyncio.Lock()
-        self._refreshed_count = 0
+        self._asked_count = 0
+        self._failure: LinkError | None = None
+        self._is_closed = False
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a map at all."""
-        return bool(self._masters)
+        """Whether there is a map at all; there is none of what is closed."""
+        return bool(self._masters) and not self._is_closed
 
     def of_slot(self, slot: int) -> Node:
         """Return the master of a slot; any node, which will tell, if nobody has it."""
@@ -76,37 +82,48 @@ class RedisNodes:
         """Note that a slot has another master."""
         self._masters[slot] = address
 
-    async def refresh(self) -> None:
+    async def refresh(self, timeout: float) -> None:
         """Ask for the map; who asks while another one does gets what that one gets.
 
-        Raises the failure of the node that was asked last where none tells it.
+        Raises the failure of the node that was asked last where none tells it in time.
         """
-        seen = self._refreshed_count
-        async with self._lock:
-            if seen == self._refreshed_count:
-                await self._ask()
-                self._refreshed_count += 1
+        seen = self._asked_count
+        try:
+            async with asyncio.timeout(timeout), self._lock:
+                if seen == self._asked_count:
+                    await self._ask()
+                    self._asked_count += 1
+        except TimeoutError as error:
+            if self._failure is None:
+                raise Unsent(
+                    "no node told its map of the slots in time", error
+                ) from error
+        if self._failure is not None:
+            raise type(self._failure)(self._failure.reason, self._failure.cause)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, those in use after their use; waits for nobody."""
+        self._is_closed = True
         while self._nodes:
             await _close(self._nodes.popitem()[1])
 
     async def _ask(self) -> None:
+        """Ask one after the other until one tells the map; else there is a failure."""
         # Of several, each is asked as often as another.
         addresses = list({*self._seeds, *self._masters.values()})
         shuffle(addresses)
-        failure: LinkError | None = None
         for address in addresses:
+            if self._is_closed:
+                self._failure = Hopeless("there is no connection: it is closed")
+                return
             try:
                 self._masters = await self._map_of(address)
             except LinkError as error:
-                failure = error
+                self._failure = error
             else:
+                self._failure = None
                 await self._close_others()
                 return
-        assert failure is not None
-        raise failure
 
     async def _map_of(self, address: Address) -> dict[int, Address]:
         """Return the map as this node tells it."""
@@ -114,8 +131,14 @@ class RedisNodes:
         timeout = min(self._options.timeout, _ASKING_S)
         answer = (await link.exchange([(b"CLUSTER", b"SLOTS")], timeout))[0]
         if isinstance(answer, RedisError):
-            raise Unsent(f"it tells no map of its slots: {answer}", answer)
-        return dict(_masters(answer, address.host))
+            raise Unsent(f"it tells no map of its slots: {shown(str(answer))}", answer)
+        try:
+            masters = dict(_masters(answer, address.host))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Unsent("what it tells is no map of its slots", error) from error
+        if not masters:
+            raise Unsent("it knows of no master: has it joined the cluster?")
+        return masters
 
     async def _close_others(self) -> None:
         """Let go of nodes that left; what is on its way to one comes to its end."""
@@ -124,12 +147,18 @@ class RedisNodes:
             await _close(self._nodes.pop(address))
 
 
+def is_nameless(host: str) -> bool:
+    """Tell whether a node says so that it does not know by which name it is reached."""
+    return host in ("", "?")
+
+
 def _masters(answer: Any, host: str) -> Iterator[tuple[int, Address]]:
     """Read the answer to CLUSTER SLOTS; host is that of the node that was asked."""
     for first, last, master, *_ in answer:
-        # A node that does not know by which name it is reached leaves it out.
         name = (master[0] or b"").decode()
-        address = Address(host if name in ("", "?") else name, master[1])
+        address = Address(host if is_nameless(name) else name, master[1])
+        if not 0 <= first <= last < REDIS_CLUSTER_HASH_SLOTS or address.port < 1:
+            raise ValueError(f"slots {first} to {last} at {address.port}")
         for slot in range(first, last + 1):
             yield slot, address
 

@@ -25,10 +25,10 @@ Knows no connection.  Start at `SET`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha1
 from math import ceil
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 __all__ = [
     "Command",
@@ -36,6 +36,8 @@ __all__ = [
     "claim",
     "compare_and_set",
     "delete",
+    "is_answer",
+    "is_script",
     "list_page",
     "set_if_absent",
     "set_values",
@@ -194,7 +196,8 @@ def list_page(shard: Shard, start: bytes, stop: bytes, count: int) -> Command:
     """List the keys of a range, of which count members of the index are looked at.
 
     start and stop are as ZRANGEBYLEX has them.  The answer is the last member that was
-    looked at, None where the range ends, and the list of keys.
+    looked at, None where the range ends; the keys; and by turns the place of one of them
+    that has an end, and the milliseconds until then.
     """
     return (
         *(b"EVALSHA", _SHAS[_LIST], b"1", shard.index_name),
@@ -214,8 +217,60 @@ def whole(command: Command) -> Command:
     return (b"EVAL", _TEXTS[command[1]], *command[2:])
 
 
+def is_script(command: Command) -> bool:
+    """Tell whether it is one of the scripts, by name or as a whole."""
+    return command[0] in (b"EVALSHA", b"EVAL")
+
+
+def is_answer(command: Command, answer: Any) -> bool:
+    """Tell whether a server may answer so; of a command that is not known, anything.
+
+    An answer of another kind belongs to another request, or comes from something that
+    is no server of this kind.
+    """
+    script = command[1] if is_script(command) else command[0]
+    kind = _KINDS.get(script)
+    return kind is None or kind(answer)
+
+
 def _about_one(text: bytes, shard: Shard, key: bytes, *values: bytes) -> Command:
     return (
         *(b"EVALSHA", _SHAS[text], b"2", shard.index_name, shard.value_prefix + key),
         *(shard.key_start, *values),
     )
+
+
+def _is_count(answer: Any) -> bool:
+    return type(answer) is int
+
+
+def _is_text(answer: Any) -> bool:
+    return type(answer) is bytes
+
+
+def _is_value(answer: Any) -> bool:
+    return answer is None or type(answer) is bytes
+
+
+def _is_page(answer: Any) -> bool:
+    match answer:
+        case [None | bytes(), [*keys], [*ends]]:
+            return (
+                all(type(key) is bytes for key in keys)
+                and all(type(number) is int for number in ends)
+                and len(ends) % 2 == 0
+                and all(0 <= place < len(keys) for place in ends[::2])
+            )
+    return False
+
+
+_COUNTING: Final = (_SET, _SET_IF_ABSENT, _COMPARE_AND_SET, _DELETE)
+
+# By a command's name, a script's hash and its text.
+_KINDS: Final[dict[bytes, Callable[[Any], bool]]] = {
+    **{name: _is_count for name in (b"EXISTS", b"WAIT")},
+    **{name: _is_count for text in _COUNTING for name in (text, _SHAS[text])},
+    **{name: _is_text for name in (b"ASKING", _CLAIM, _SHAS[_CLAIM])},
+    **{name: _is_page for name in (_LIST, _SHAS[_LIST])},
+    b"GET": _is_value,
+}

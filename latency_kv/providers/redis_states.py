@@ -18,7 +18,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from latency_kv.errors import OutcomeUnknownError, StateReadError, StateWriteError
 from latency_kv.json_values import encode_value
@@ -38,7 +38,7 @@ from latency_kv.providers.state_keys import (
     checked_namespace,
     checked_ttl,
     key_bytes,
-    key_text,
+    stored_key,
     stored_value,
     successor,
 )
@@ -46,6 +46,7 @@ from latency_kv.providers.state_keys import (
 __all__ = [
     "MAX_KEY_SIZE",
     "MAX_VALUE_SIZE",
+    "UNSURE",
     "Kind",
     "RedisStates",
     "Request",
@@ -58,6 +59,9 @@ MAX_KEY_SIZE: Final = 1 << 20
 
 MAX_VALUE_SIZE: Final = 512 << 20
 """In bytes: what a server takes, unless its proto-max-bulk-len says otherwise."""
+
+UNSURE: Final = "; it may have been applied: read before writing again"
+"""What a message ends with about a write of which nobody knows."""
 
 # Any server takes that much, whatever its proto-max-bulk-len says.
 _SURELY_TAKEN = 1 << 20
@@ -119,8 +123,7 @@ class RedisStates(ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self._max_value_size: int | None = None
-        self._running_count = 0
-        self._ended: asyncio.Event | None = None
+        self._calls = _Calls()
 
     @property
     def namespace(self) -> str:
@@ -133,7 +136,8 @@ class RedisStates(ABC):
     async def __aenter__(self) -> Self:
         self._demand_usable()
         try:
-            await self._open()
+            with self._calls:
+                await self._open()
         except BaseException:
             # Nobody else will: there is no end of a block that was not entered.
             await self.aclose()
@@ -152,98 +156,137 @@ class RedisStates(ABC):
         """Wait for what goes on, and close the connections."""
         if self._is_closed:
             return
-        if self._loop is not None:
-            self._demand_usable()
+        if self._loop is None:
+            self._is_closed = True
+            return
+        self._demand_usable()
         self._is_closed = True
         try:
-            while self._running_count:
-                self._ended = asyncio.Event()
-                await self._ended.wait()
+            await self._calls.ended()
         finally:
             await self._close_links()
+        # A socket is closed by the loop's next turn.
+        await asyncio.sleep(0)
 
     async def get(self, key: str, default: Any = None, /) -> Any:
         """Return the value, or the default."""
-        raw = self._key(key)
-        shard = await self._shard(raw, key, Kind.READ)
-        answer = await self._one(
-            shard, (b"GET", shard.value_prefix + raw), key, Kind.READ
-        )
-        return default if answer is None else stored_value(answer, key, self._url)
+        with self._calls:
+            raw = self._key(key)
+            shard = await self._shard(raw, key, Kind.READ)
+            command = b"GET", shard.value_prefix + raw
+            answer = await self._one(shard, command, key, Kind.READ)
+            return default if answer is None else stored_value(answer, key, self._url)
 
     async def set(self, key: str, value: Any, /, *, ttl: float | None = None) -> None:
         """Store the value, over an older one, for `ttl` seconds or for ever."""
-        raw, data = self._key(key), encode_value(value)
-        seconds = None if ttl is None else checked_ttl(ttl)
-        await self._check_size(key, len(data))
-        shard = await self._shard(raw, key, Kind.REPEATABLE)
-        command = set_values(shard, {raw: data}, seconds)
-        await self._one(shard, command, key, Kind.REPEATABLE)
+        with self._calls:
+            raw, data = self._key(key), encode_value(value)
+            seconds = None if ttl is None else checked_ttl(ttl)
+            await self._check_size(key, len(data))
+            shard = await self._shard(raw, key, Kind.REPEATABLE)
+            command = set_values(shard, {raw: data}, seconds)
+            await self._one(shard, command, key, Kind.REPEATABLE)
 
     async def delete(self, key: str, /) -> bool:
         """Delete the value; return whether there was one."""
-        raw = self._key(key)
-        shard = await self._shard(raw, key, Kind.ONCE)
-        return bool(await self._one(shard, delete(shard, raw), key, Kind.ONCE))
+        with self._calls:
+            raw = self._key(key)
+            shard = await self._shard(raw, key, Kind.ONCE)
+            return bool(await self._one(shard, delete(shard, raw), key, Kind.ONCE))
 
     async def has(self, key: str, /) -> bool:
         """Tell whether the key is there, whatever its value."""
-        raw = self._key(key)
-        shard = await self._shard(raw, key, Kind.READ)
-        command = b"EXISTS", shard.value_prefix + raw
-        return bool(await self._one(shard, command, key, Kind.READ))
+        with self._calls:
+            raw = self._key(key)
+            shard = await self._shard(raw, key, Kind.READ)
+            command = b"EXISTS", shard.value_prefix + raw
+            return bool(await self._one(shard, command, key, Kind.READ))
 
     async def keys(self, prefix: str = "") -> list[str]:
         """List the keys that start with the prefix, by their UTF-8 bytes.
 
         A page at a time, as `iter_keys` does, so that the server is held up by none.
         """
-        return [key async for key in self.iter_keys(prefix)]
+        with self._calls:
+            merge = self._merge(prefix)
+            return [key async for key in KeyPages(merge.page, merge.is_there)]
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
-        self._demand_usable()
-        merge = _Merge(self, key_bytes(prefix, what="prefix"))
-        return KeyPages(merge.page, merge.is_there)
+        merge = self._merge(prefix)
+
+        async def page(after: str | None) -> list[str]:
+            with self._calls:
+                self._demand_usable()
+                return await merge.page(after)
+
+        return KeyPages(page, merge.is_there)
 
     async def set_if_absent(self, key: str, value: Any, /) -> bool:
         """Store the value if the key is not there; return whether it was stored."""
-        raw, data = self._key(key), encode_value(value)
-        await self._check_size(key, len(data))
-        shard = await self._shard(raw, key, Kind.ONCE)
-        command = set_if_absent(shard, raw, data)
-        return bool(await self._one(shard, command, key, Kind.ONCE))
+        with self._calls:
+            raw, data = self._key(key), encode_value(value)
+            await self._check_size(key, len(data))
+            shard = await self._shard(raw, key, Kind.ONCE)
+            command = set_if_absent(shard, raw, data)
+            return bool(await self._one(shard, command, key, Kind.ONCE))
 
     async def compare_and_set(self, key: str, expected: Any, new: Any, /) -> bool:
         """Store `new` if the key's value is `expected`; return whether it was stored."""
-        raw, wanted, data = self._key(key), encode_value(expected), encode_value(new)
-        await self._check_size(key, max(len(wanted), len(data)))
-        shard = await self._shard(raw, key, Kind.ONCE)
-        command = compare_and_set(shard, raw, wanted, data)
-        return bool(await self._one(shard, command, key, Kind.ONCE))
+        with self._calls:
+            raw, wanted, data = (
+                self._key(key),
+                encode_value(expected),
+                encode_value(new),
+            )
+            await self._check_size(key, max(len(wanted), len(data)))
+            shard = await self._shard(raw, key, Kind.ONCE)
+            command = compare_and_set(shard, raw, wanted, data)
+            return bool(await self._one(shard, command, key, Kind.ONCE))
 
     async def get_many(self, keys: Iterable[str], /) -> list[Any]:
         """Return a value for each key, in their order, and None where there is none.
 
         Each is of an instant of its own.
         """
-        self._demand_usable()
-        raws = [(key, self._key(key)) for key in keys]
-        values: list[Any] = []
-        for start in range(0, len(raws), _ASKED):
-            part = raws[start : start + _ASKED]
-            requests = []
-            for key, raw in part:
-                shard = await self._shard(raw, key if len(raws) == 1 else None)
-                requests.append(Request(shard, (b"GET", shard.value_prefix + raw), key))
-            answers = await self._run(requests, Kind.READ)
-            values += [
-                None if answer is None else stored_value(answer, key, self._url)
-                for (key, _), answer in zip(part, answers, strict=True)
-            ]
-        return values
+        with self._calls:
+            self._demand_usable()
+            raws = [(key, self._key(key)) for key in keys]
+            values: list[Any] = []
+            for start in range(0, len(raws), _ASKED):
+                values += await self._got(raws[start : start + _ASKED], len(raws))
+            return values
 
-    async def _set_each(self, entries: Mapping[bytes, bytes]) -> None:
+    async def set_many(self, values: Mapping[str, Any], /) -> None:
+        """Store each value under its key."""
+        with self._calls:
+            self._demand_usable()
+            entries = {
+                self._key(key): encode_value(value) for key, value in values.items()
+            }
+            await self._check_size(None, max(map(len, entries.values()), default=0))
+            if entries:
+                await self._set_all(entries)
+
+    def _merge(self, prefix: str) -> _Merge:
+        self._demand_usable()
+        return _Merge(self, key_bytes(prefix, what="prefix"))
+
+    async def _got(
+        self, keys: Sequence[tuple[str, bytes]], asked_count: int
+    ) -> list[Any]:
+        """Return the value of each; asked_count is of how many its caller wants it."""
+        requests = []
+        for key, raw in keys:
+            shard = await self._shard(raw, key if asked_count == 1 else None)
+            requests.append(Request(shard, (b"GET", shard.value_prefix + raw), key))
+        answers = await self._run(requests, Kind.READ)
+        return [
+            None if answer is None else stored_value(answer, key, self._url)
+            for (key, _), answer in zip(keys, answers, strict=True)
+        ]
+
+    async def _set_all(self, entries: Mapping[bytes, bytes]) -> None:
         """Store these values, those of one bucket at once."""
         buckets: dict[int, tuple[Shard, dict[bytes, bytes]]] = {}
         for raw, data in entries.items():
@@ -253,13 +296,6 @@ class RedisStates(ABC):
             Request(shard, set_values(shard, part)) for shard, part in buckets.values()
         ]
         await self._run(requests, Kind.REPEATABLE)
-
-    async def _entries(self, values: Mapping[str, Any]) -> dict[bytes, bytes]:
-        """Return keys and values as bytes, all of them checked."""
-        self._demand_usable()
-        entries = {self._key(key): encode_value(value) for key, value in values.items()}
-        await self._check_size(None, max(map(len, entries.values()), default=0))
-        return entries
 
     @abstractmethod
     async def _open(self) -> None:
@@ -279,28 +315,19 @@ class RedisStates(ABC):
         """
 
     @abstractmethod
-    async def _shards(self) -> Sequence[Shard]:
-        """Return where all entries are; may have to open the store."""
+    async def _shards(
+        self, key: str | None = None, kind: Kind = Kind.READ
+    ) -> Sequence[Shard]:
+        """Return where all entries are; may have to open the store, as `_shard`."""
 
     @abstractmethod
-    async def _repeated(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
+    async def _run(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
         """Return the answer to each, made until it succeeds or has to be given up."""
 
     async def _one(
         self, shard: Shard, command: Command, key: str | None, kind: Kind
     ) -> Any:
         return (await self._run([Request(shard, command, key)], kind))[0]
-
-    async def _run(self, requests: Sequence[Request], kind: Kind) -> list[Any]:
-        """Return the answer to each; `aclose` waits for them."""
-        self._demand_usable()
-        self._running_count += 1
-        try:
-            return await self._repeated(requests, kind)
-        finally:
-            self._running_count -= 1
-            if self._ended is not None and not self._running_count:
-                self._ended.set()
 
     def _failed(
         self, failure: Failure, request: Request, kind: Kind, reason: str = ""
@@ -311,7 +338,7 @@ class RedisStates(ABC):
         if kind is Kind.READ:
             error = StateReadError(None, reason, key=request.key, store=self._url)
         elif isinstance(failure, Lost):
-            reason = f"{reason}; it may have been applied: read before writing again"
+            reason += UNSURE
             error = OutcomeUnknownError(None, reason, key=request.key, store=self._url)
         else:
             error = StateWriteError(None, reason, key=request.key, store=self._url)
@@ -346,7 +373,7 @@ class RedisStates(ABC):
         if size <= _SURELY_TAKEN:
             return
         if self._max_value_size is None:
-            self._max_value_size = await self._asked_max_value_size()
+            self._max_value_size = await self._asked_max_value_size(key)
         if size > self._max_value_size:
             raise StateWriteError(
                 None,
@@ -356,15 +383,51 @@ class RedisStates(ABC):
                 store=self._url,
             )
 
-    async def _asked_max_value_size(self) -> int:
-        shard = (await self._shards())[0]
+    async def _asked_max_value_size(self, key: str | None) -> int:
+        """Ask the server, for the sake of a write of this key."""
+        shard = (await self._shards(key, Kind.REPEATABLE))[0]
         command = b"CONFIG", b"GET", b"proto-max-bulk-len"
         try:
-            answer = await self._one(shard, command, None, Kind.READ)
-        except StateReadError:
-            # Not everybody may ask that, and some servers have no such command.
-            answer = []
-        return int(answer[1]) if answer else MAX_VALUE_SIZE
+            answer = await self._one(shard, command, key, Kind.READ)
+            return int(answer[1])
+        except StateReadError as error:
+            if not isinstance(error.__cause__, ResponseError):
+                failed = StateWriteError(None, error.reason, key=key, store=self._url)
+                failed.errno = error.errno
+                raise failed from error.__cause__
+        except (LookupError, TypeError, ValueError):
+            pass
+        # Not everybody may ask that, and some servers have no such command.
+        return MAX_VALUE_SIZE
+
+
+class _Calls:
+    """The calls that go on, each of which enters and leaves it."""
+
+    __slots__ = ("_count", "_ended")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._ended: asyncio.Event | None = None
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._count -= 1
+        if self._ended is not None and not self._count:
+            self._ended.set()
+
+    async def ended(self) -> None:
+        """Wait until none goes on."""
+        while self._count:
+            self._ended = asyncio.Event()
+            await self._ended.wait()
 
 
 class _Range:
@@ -422,7 +485,7 @@ class _Merge:
                 page += each.keys[:count]
                 del each.keys[:count]
             if page or bound is None:
-                return [key_text(key) for key in sorted(page)]
+                return [stored_key(key, self._store._url) for key in sorted(page)]
 
     async def _list(self, ranges: list[_Range]) -> None:
         """Ask for the next keys of each range that has few left."""
@@ -442,6 +505,6 @@ class _Merge:
             each.keys += keys
             each.start = None if last is None else b"(" + last
             each.reached = last or b""
-            for number, milliseconds in zip(ends[::2], ends[1::2], strict=True):
-                end = asked + milliseconds / _TICKS
-                self._ends[key_text(keys[number])] = end
+            for place, milliseconds in zip(ends[::2], ends[1::2], strict=True):
+                key = stored_key(keys[place], self._store._url)
+                self._ends[key] = asked + milliseconds / _TICKS

@@ -7,7 +7,7 @@
     url_parts                a URL taken apart, and never shown
     url_options              what stands behind its `?`
     redacted_url             a URL for messages, without user, password and options
-    stored_value             what stored bytes are, or a StateParseError
+    stored_key, stored_value what stored bytes are, or a StateParseError
 
 Knows no engine.  Start at `key_bytes`.
 """
@@ -33,6 +33,7 @@ __all__ = [
     "key_bytes",
     "key_text",
     "redacted_url",
+    "stored_key",
     "stored_value",
     "successor",
     "url_options",
@@ -218,6 +219,23 @@ def redacted_url(url: SplitResult | str, namespace: str) -> str:
         rest = rest.rpartition("@")[2]
     place = re.split("[?#]", rest, maxsplit=1)[0]
     return f"{scheme}:{place}?namespace={namespace}"
+
+
+def stored_key(raw: bytes, store: str) -> str:
+    """Return the key that listed bytes are; StateParseError for those of none.
+
+    store is the redacted URL.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        text = raw.decode("utf-8", "backslashreplace")
+        raise StateParseError(
+            None,
+            f"what is listed is not a key, since it is no UTF-8: {shorten(text)}",
+            text=text,
+            store=store,
+        ) from error
 
 
 def stored_value(raw: bytes, key: str, store: str) -> Any:

@@ -8,11 +8,17 @@ PostgreSQL know asyncio only: what asks for a server does not run on trio.
 Start at `redis_server`.
 """
 
+import subprocess
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
-from servers import PostgresqlServer, RedisCluster, RedisServer
+from servers import HOST, PostgresqlServer, RedisCluster, RedisServer
+
+# Its asserts are tests', and say what they compare.
+pytest.register_assert_rewrite("providers.store_checks")
 
 SERVERS = {"redis_server", "redis_cluster", "postgresql_server"}
 
@@ -36,6 +42,36 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
     """A PostgreSQL that every test of this worker shares."""
     with PostgresqlServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Iterator[Path]:
+    """A folder with an authority, a certificate of its own for loopback, and a rival."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def openssl(*arguments: str) -> None:
+            command = ["openssl", *arguments]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+        curve = "ec_paramgen_curve:prime256v1"
+        new_key = "-newkey", "ec", "-pkeyopt", curve, "-nodes", "-keyout"
+        for ca in ("ca", "rival"):
+            subject = "-subj", f"/CN={ca}", "-addext", "keyUsage=critical,keyCertSign"
+            out = "-days", "2", "-out", f"{ca}.pem"
+            openssl("req", "-x509", *new_key, f"{ca}.key", *subject, *out)
+        openssl("req", *new_key, "key", "-subj", "/CN=server", "-out", "request")
+        (folder / "names").write_text(
+            f"subjectAltName=IP:{HOST}\nauthorityKeyIdentifier=keyid\n"
+        )
+        signing = "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"
+        signed = "-extfile", "names", "-days", "2", "-out", "pem"
+        openssl("x509", "-req", "-in", "request", *signing, *signed)
+        # The server may be somebody else.
+        folder.chmod(0o755)
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        yield folder
 
 
 def pytest_collection_modifyitems(

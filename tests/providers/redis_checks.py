@@ -1,36 +1,9 @@
-"""Redis checks: the calls of a store by kind, and a look past it into the server.
+"""Redis checks: a look past the store into the server.
 
 Knows the layout of the entries. Start at `check_index`.
 """
 
-import traceback
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from servers import RedisServer
-
-Call = Callable[[Any], Coroutine[Any, Any, Any]]
-
-READS: dict[str, Call] = {
-    "get": lambda store: store.get("key"),
-    "has": lambda store: store.has("key"),
-    "get_many": lambda store: store.get_many(["key"]),
-    "keys": lambda store: store.keys(),
-}
-SETS: dict[str, Call] = {
-    "set": lambda store: store.set("key", "new"),
-    "set with ttl": lambda store: store.set("key", "new", ttl=3_600),
-    "set_many": lambda store: store.set_many({"key": "new"}),
-}
-DECISIONS: dict[str, Call] = {
-    "delete": lambda store: store.delete("key"),
-    "set_if_absent": lambda store: store.set_if_absent("key", "new"),
-    "compare_and_set": lambda store: store.compare_and_set("key", "old", "new"),
-}
-WRITES = {**SETS, **DECISIONS}
-CALLS = {**READS, **WRITES}
-
-KEYLESS = [READS["keys"], SETS["set_many"]]
 
 
 def raw(node: RedisServer, *command: str) -> list[str]:
@@ -65,6 +38,6 @@ def check_index(node: RedisServer, namespace: str) -> int:
     return len(there)
 
 
-def shown(error: BaseException) -> str:
-    """All that anybody shows of an error, and of what led to it."""
-    return "".join([*traceback.format_exception(error), repr(error), repr(error.args)])
+def connection_count(node: RedisServer) -> int:
+    """How many clients there are, besides the one that asks."""
+    return len(raw(node, "client", "list")) - 1

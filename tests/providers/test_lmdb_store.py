@@ -11,10 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,25 +42,10 @@ from latency_kv.providers import lmdb_environments, open_state_store
 from latency_kv.providers.lmdb import MAX_KEY_SIZE, LmdbStateStore
 from latency_kv.testing.state_store import StateStoreContract
 from power import PowerDisk, cut_often
+from providers.calls import CALLS, Call
+from providers.store_checks import StoreChecks
 
 pytestmark = pytest.mark.anyio
-
-Call = Callable[[Any], Coroutine[Any, Any, Any]]
-
-READS: dict[str, Call] = {
-    "get": lambda store: store.get("key"),
-    "has": lambda store: store.has("key"),
-    "get_many": lambda store: store.get_many(["key"]),
-    "keys": lambda store: store.keys(),
-}
-WRITES: dict[str, Call] = {
-    "set": lambda store: store.set("key", "new"),
-    "set with ttl": lambda store: store.set("key", "new", ttl=3_600),
-    "delete": lambda store: store.delete("key"),
-    "set_if_absent": lambda store: store.set_if_absent("key", "new"),
-    "compare_and_set": lambda store: store.compare_and_set("key", "old", "new"),
-    "set_many": lambda store: store.set_many({"key": "new"}),
-}
 
 # This module, as a fresh interpreter finds it.
 HERE = "providers.test_lmdb_store"
@@ -71,8 +55,10 @@ PATIENCE_S = 30.0
 
 SMALL_KILLS, FULL_KILLS = 60, 3_000
 
-# Several processes at once, each of which wants every key.
+# Several processes, each of which wants every key.
 RACERS, RACED = 3, 60
+
+WON, LOST = "won\n", "lost\n"
 
 MIB = 1 << 20
 
@@ -123,6 +109,31 @@ class TestLmdbStateStore(StateStoreContract):
             yield second
 
 
+class TestLmdbChecks(StoreChecks):
+    # What the provider does not show yet.
+    test_close_waits_for_what_takes_several_steps = None
+
+    @pytest.fixture
+    def place(self, path: Path) -> Path:
+        self.clock = Clock()
+        return path
+
+    def make(self, place: Any, namespace: str, **options: Any) -> LmdbStateStore:
+        return LmdbStateStore(place, namespace, clock=self.clock, **options)
+
+    async def spoil(self, store: Any, key: str, raw: bytes) -> None:
+        put(store, key, bytes(lmdb_environments.END_SIZE) + raw)
+
+    def longest_key(self, store: Any) -> str:
+        return "k" * (MAX_KEY_SIZE - len(store.namespace))
+
+    async def pass_time(self, store: Any, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def check(self, store: Any) -> None:
+        check(store)
+
+
 def environment_of(store: LmdbStateStore) -> Any:
     environment = store._environment
     assert environment is not None
@@ -135,6 +146,13 @@ def contents(store: LmdbStateStore) -> tuple[dict[bytes, bytes], list[Any]]:
     with own._environment.begin() as reading:
         entries = dict(reading.cursor(own._entries))
         return entries, list(reading.cursor(own._ends))
+
+
+def put(store: LmdbStateStore, key: str, raw: bytes) -> None:
+    """Let an entry be of these bytes."""
+    own = environment_of(store)
+    with own._environment.begin(write=True) as writing:
+        writing.put(store._prefix + key.encode(), raw, db=own._entries)
 
 
 def check(store: LmdbStateStore) -> None:
@@ -234,67 +252,6 @@ async def test_files_are_the_owners(store: LmdbStateStore, path: Path) -> None:
         assert file.stat().st_mode & 0o777 == 0o600
 
 
-async def test_closed_store_does_nothing_any_more(path: Path) -> None:
-    store = LmdbStateStore(path)
-    async with store:
-        await store.set("a", 1)
-        assert len(threads(path)) == 1 and open_files(path)
-    await store.aclose()
-    assert not threads(path) and not open_files(path)
-    for call in [*READS.values(), *WRITES.values()]:
-        with pytest.raises(RuntimeError, match="closed"):
-            await call(store)
-    with pytest.raises(RuntimeError, match="closed"):
-        await store.__aenter__()
-    with pytest.raises(RuntimeError, match="closed"):
-        store.iter_keys()
-
-
-async def test_iterator_of_a_closed_store_ends_with_an_error(path: Path) -> None:
-    async with LmdbStateStore(path) as store:
-        await store.set_many({f"key:{number:04}": 1 for number in range(1_200)})
-        keys = store.iter_keys()
-        await anext(keys)
-    with pytest.raises(RuntimeError, match="closed"):
-        async for _ in keys:
-            pass
-
-
-@pytest.mark.parametrize("is_open", [True, False])
-async def test_close_waits_for_what_goes_on(path: Path, is_open: bool) -> None:
-    async with LmdbStateStore(path) as other:
-        store = LmdbStateStore(path) if is_open else other
-        if is_open:
-            await store.has("a")
-        async with anyio.create_task_group() as tasks:
-            for number in range(TOGETHER):
-                tasks.start_soon(store.set, f"key:{number:02}", number)
-            await anyio.lowlevel.checkpoint()
-            await anyio.lowlevel.checkpoint()
-            await store.aclose()
-    async with LmdbStateStore(path) as store:
-        assert len(await store.keys()) == TOGETHER
-
-
-async def test_close_waits_for_what_waits_for_the_opening(path: Path) -> None:
-    store = LmdbStateStore(path)
-    done = []
-
-    async def call(number: int) -> None:
-        await (store.get("a") if number % 2 else store.set(f"{number}", 1))
-        done.append(number)
-
-    async with anyio.create_task_group() as tasks:
-        for number in range(TOGETHER):
-            tasks.start_soon(call, number)
-        # Trio begins its tasks in any order.
-        await anyio.lowlevel.checkpoint()
-        await anyio.lowlevel.checkpoint()
-        await store.aclose()
-    assert sorted(done) == [*range(TOGETHER)]
-    assert not threads(path)
-
-
 async def test_folders_are_opened_and_closed_at_random(path: Path, seed: int) -> None:
     """One environment is made while the one before is on its way out."""
 
@@ -329,6 +286,27 @@ async def test_folder_that_is_being_closed_is_opened_afterwards(path: Path) -> N
             process.kill()
         assert await second.get("a") == 2
         await second.aclose()
+    assert not threads(path)
+
+
+async def test_closed_store_leaves_no_thread(path: Path) -> None:
+    async with LmdbStateStore(path) as store:
+        await store.set("a", 1)
+        assert len(threads(path)) == 1 and open_files(path)
+    assert not threads(path) and not open_files(path)
+
+
+async def test_close_while_others_wait_for_the_opening_leaves_no_thread(
+    path: Path,
+) -> None:
+    store = LmdbStateStore(path)
+    async with anyio.create_task_group() as tasks:
+        for number in range(TOGETHER):
+            tasks.start_soon(store.set, f"{number}", 1)
+        # Trio begins its tasks in any order.
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
+        await store.aclose()
     assert not threads(path)
 
 
@@ -430,33 +408,68 @@ def fork_with_a_store(path: str) -> None:
 
 async def be_refused(store: LmdbStateStore) -> None:
     """What becomes of a parent's store in its child."""
-    for call in [*READS.values(), *WRITES.values()]:
+    for call in CALLS.values():
         with pytest.raises(RuntimeError, match="fork"):
             await call(store)
     await store.aclose()
 
 
 def test_processes_race_for_keys_and_one_wins_each(tmp_path: Path) -> None:
+    winners: dict[str, int] = {}
     with ExitStack() as stack:
         racers = [stack.enter_context(child("race", tmp_path)) for _ in range(RACERS)]
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("\n")
-            racer.stdin.flush()
-        won = [racer.communicate()[0].split() for racer in racers]
-    keys = sorted(f"key:{number}" for number in range(RACED))
-    assert sorted(chain.from_iterable(won)) == keys
-    print(f"{sum(map(bool, won))} of {RACERS} processes won keys")
+        environment = stack.enter_context(lmdb.open(str(tmp_path), max_dbs=2))
+        for number in range(RACED):
+            key = f"key:{number}"
+            if number % 2:
+                # Nobody can end before all have begun.
+                with environment.begin(write=True):
+                    for racer in racers:
+                        begin(racer, key)
+                won = [answer(racer) for racer in racers]
+            else:
+                # One is first for sure, by turns.
+                first = number // 2 % RACERS
+                won = [False] * RACERS
+                for place in (first, *range(RACERS)):
+                    begin(racers[place], key)
+                    won[place] |= answer(racers[place])
+                assert won[first]
+            assert won.count(True) == 1, won
+            winners[key] = racers[won.index(True)].pid
+    assert len({*winners.values()}) == RACERS
+    assert anyio.run(read_all, tmp_path) == winners
+
+
+def begin(racer: subprocess.Popen[str], key: str) -> None:
+    """Let a racer try to get a key, and wait until it is about to."""
+    assert racer.stdin is not None and racer.stdout is not None
+    racer.stdin.write(f"{key}\n")
+    racer.stdin.flush()
+    assert racer.stdout.readline() == f"{key}\n"
+
+
+def answer(racer: subprocess.Popen[str]) -> bool:
+    assert racer.stdout is not None
+    line = racer.stdout.readline()
+    assert line in (WON, LOST)
+    return line == WON
+
+
+async def read_all(path: Path) -> dict[str, Any]:
+    async with LmdbStateStore(path) as store:
+        keys = await store.keys()
+        return dict(zip(keys, await store.get_many(keys), strict=True))
 
 
 def race(path: str) -> None:
     async def main() -> None:
         async with LmdbStateStore(path) as store:
             print("ready", flush=True)
-            sys.stdin.readline()
-            for number in range(RACED):
-                if await store.set_if_absent(f"key:{number}", os.getpid()):
-                    print(f"key:{number}")
+            for line in sys.stdin:
+                print(line, end="", flush=True)
+                won = await store.set_if_absent(line.rstrip(), os.getpid())
+                print(WON if won else LOST, end="", flush=True)
 
     anyio.run(main)
 
@@ -497,21 +510,6 @@ async def test_cancelled_write_that_did_not_begin_is_not_done(
         with anyio.fail_after(PATIENCE_S):
             await store.set("last", 1)
     assert set(await store.keys()) <= {"begun", "last"}
-
-
-async def test_cancelled_calls_leave_the_store_whole(
-    store: LmdbStateStore, seed: int
-) -> None:
-    chance = Random(seed)
-    calls = [*READS.values(), *WRITES.values()]
-    for _ in range(TOGETHER):
-        with anyio.move_on_after(chance.uniform(0, 0.001)):
-            async with anyio.create_task_group() as tasks:
-                for call in chance.choices(calls, k=6):
-                    tasks.start_soon(call, store)
-    await store.set("a", 1)
-    assert await store.get("a") == 1
-    check(store)
 
 
 async def test_writes_that_come_together_share_a_commit(store: LmdbStateStore) -> None:
@@ -680,24 +678,6 @@ async def test_commit_that_fails_is_not_applied_or_unknown(
     assert await store.get("a") == 1
 
 
-async def test_longest_key_is_stored_and_a_longer_one_refused(path: Path) -> None:
-    for namespace in ["n", "n" * 100]:
-        async with LmdbStateStore(path, namespace) as store:
-            size = MAX_KEY_SIZE - len(namespace)
-            key = "k" * size
-            await store.set(key, 1, ttl=60)
-            await store.set(key, 2)
-            assert await store.get(key) == 2
-            assert await store.keys(key) == [key]
-            for call in (store.get, store.has, store.delete):
-                with pytest.raises(ValueError, match=f"at most {size}"):
-                    await call(f"{key}x")
-            with pytest.raises(ValueError, match=f"at most {size}"):
-                await store.set_many({"a": 1, f"{key}x": 1})
-            assert await store.keys(f"{key}x") == [] and await store.keys() == [key]
-            check(store)
-
-
 async def test_page_may_end_with_the_longest_key(path: Path) -> None:
     async with LmdbStateStore(path, "n") as store:
         keys = [f"{number:03}".ljust(MAX_KEY_SIZE - 1, "k") for number in range(501)]
@@ -716,11 +696,9 @@ async def test_large_value_comes_back(store: LmdbStateStore) -> None:
 async def test_stored_bytes_that_are_no_value_are_told_of(
     store: LmdbStateStore,
 ) -> None:
-    own = environment_of(store)
     await store.set("a", 1)
     for raw in [b"", b"short", bytes(8) + b"nonsense"]:
-        with own._environment.begin(write=True) as writing:
-            writing.put(store._prefix + b"a", raw, db=own._entries)
+        put(store, "a", raw)
         with pytest.raises(StateParseError) as info:
             await store.get("a")
         assert info.value.key == "a"
@@ -775,17 +753,6 @@ async def test_write_does_not_see_what_is_over(
     store.clock.now += 1  # type: ignore[attr-defined]
     assert await call(store) is answer
     assert await store.get("key") == left
-
-
-async def test_key_that_ends_while_a_page_is_read_is_left_out(
-    store: LmdbStateStore,
-) -> None:
-    await store.set("a", 1)
-    await store.set("b", 1, ttl=1)
-    keys = store.iter_keys()
-    assert await anext(keys) == "a"
-    store.clock.now += 2  # type: ignore[attr-defined]
-    assert [key async for key in keys] == []
 
 
 # Other folders.

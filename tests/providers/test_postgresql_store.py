@@ -6,11 +6,10 @@ What a server's kill -9 or a power cut leaves is in test_restarts.py. Start at
 
 import asyncio
 import errno
-import os
+import math
 import random
 import resource
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -21,9 +20,7 @@ import asyncpg
 import pytest
 
 from latency_kv.errors import (
-    OutcomeUnknownError,
     StateError,
-    StateParseError,
     StateReadError,
     StateWriteError,
 )
@@ -41,36 +38,18 @@ from latency_kv.providers import (
 )
 from latency_kv.providers.postgresql import PostgresqlStateStore
 from latency_kv.testing.state_store import StateStoreContract
+from providers.calls import DECISIONS, READS, Call, shown
 from providers.ledger import Ledger
+from providers.store_checks import WireChecks
 from providers.wire import Wire
 from servers import HOST, POSTGRESQL_PASSWORD, PostgresqlServer, free_port
 
 pytestmark = pytest.mark.anyio
 
-Call = Callable[[Any], Coroutine[Any, Any, Any]]
-
-READS: dict[str, Call] = {
-    "get": lambda store: store.get("key"),
-    "has": lambda store: store.has("key"),
-    "get_many": lambda store: store.get_many(["key"]),
-    "keys": lambda store: store.keys(),
-}
-WRITES: dict[str, Call] = {
-    "set": lambda store: store.set("key", "new"),
-    "set with ttl": lambda store: store.set("key", "new", ttl=3_600),
-    "delete": lambda store: store.delete("key"),
-    "set_if_absent": lambda store: store.set_if_absent("key", "new"),
-    "compare_and_set": lambda store: store.compare_and_set("key", "old", "new"),
-    "set_many": lambda store: store.set_many({"key": "new"}),
-}
-
-by_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
-by_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-by_call = pytest.mark.parametrize(
-    "call", [*READS.values(), *WRITES.values()], ids=[*READS, *WRITES]
-)
-
 TOGETHER = 40
+
+# What the stores of the shared checks call themselves.
+OURS = "ours"
 
 # Sessions that are ended, under load.
 SMALL_ENDS, FULL_ENDS = 15, 300
@@ -106,11 +85,8 @@ async def store(
 @pytest.fixture
 async def admin(postgresql_server: PostgresqlServer) -> AsyncIterator[Any]:
     """A connection beside the store's."""
-    connection = await asyncpg.connect(postgresql_server.url)
-    try:
+    async with connected(postgresql_server.url) as connection:
         yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
@@ -131,18 +107,76 @@ async def wire(postgresql_server: PostgresqlServer) -> AsyncIterator[Wire]:
         yield wire
 
 
-@pytest.fixture
-async def wired(
-    wire: Wire, postgresql_server: PostgresqlServer
-) -> AsyncIterator[PostgresqlStateStore]:
-    """A store on the wire, with one connection that has sent each statement once."""
-    url = wire.url(postgresql_server.url)
-    namespace = uuid4().hex
-    async with PostgresqlStateStore(url, namespace, pool_size=1, timeout=2) as store:
-        for call in [*WRITES.values(), *READS.values()]:
-            await call(store)
-        await store.set("key", "old")
-        yield store
+class TestPostgresqlOnAWire(WireChecks):
+    scheme = "postgresql"
+    wrong_options = (
+        *("/shop?tiemout=3", "/shop?timeout=soon", "/shop?timeout=0"),
+        *("/shop?pool_size=0", "/shop?pool_size=1.5"),
+    )
+    wrong_limits = {"timeout": -1}, {"timeout": math.nan}
+    path = "/shop"
+
+    # What the provider does not show yet.
+    test_cancelled_close_leaves_no_connection = None
+    test_close_waits_for_what_takes_several_steps = None
+    test_store_that_was_never_opened_closes_on_any_loop = None
+
+    @pytest.fixture
+    def place(self, postgresql_server: PostgresqlServer) -> PostgresqlServer:
+        self.server = postgresql_server
+        return postgresql_server
+
+    def make(self, place: Any, namespace: str, **options: Any) -> PostgresqlStateStore:
+        url = f"{place.url}?application_name={OURS}"
+        return PostgresqlStateStore(url, namespace, **options)
+
+    def started(self) -> PostgresqlServer:
+        return PostgresqlServer()
+
+    def key_of(self, call: Call) -> str | None:
+        return None if call is READS["get_many"] else super().key_of(call)
+
+    async def connection_count(self, place: Any) -> int:
+        async with connected(place.url) as admin:
+            count: int = await admin.fetchval(SESSION_COUNT, OURS)
+            return count
+
+    async def spoil(self, store: Any, key: str, raw: bytes) -> None:
+        async with connected(self.server.url) as admin:
+            update = (
+                "UPDATE latency_kv_state SET value = $3 "
+                "WHERE namespace = $1 AND key = $2"
+            )
+            await admin.execute(update, store.namespace.encode(), key.encode(), raw)
+
+    def longest_key(self, store: Any) -> str:
+        size = postgresql.MAX_KEY_SIZE - len(store.namespace)
+        # Of any characters, so that nothing is gained by compressing it.
+        return "".join(map(chr, random.Random(1).choices(range(128), k=size)))
+
+    async def end_connections(self, place: Any, store: Any) -> None:
+        async with connected(place.url) as admin:
+            await end_sessions(admin, store)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """A connection beside the store's."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def end_sessions(admin: Any, store: PostgresqlStateStore) -> None:
+    """Let the store's idle connections be ended, and the store know it."""
+    await admin.execute(END_SESSIONS)
+
+    async def is_noticed() -> bool:
+        return all(each.is_closed() for _, each in store._connections._unused)
+
+    await eventually(is_noticed)
 
 
 class TestPostgresqlStateStore(StateStoreContract):
@@ -166,12 +200,6 @@ class TestPostgresqlStateStore(StateStoreContract):
         url, namespace = self.server.url, provider.namespace
         async with PostgresqlStateStore(url, namespace) as second:
             yield second
-
-
-def is_secret(error: BaseException) -> bool:
-    """Whether nothing that is shown of an error has the password in it."""
-    shown = [*traceback.format_exception(error), repr(error), repr(error.args)]
-    return POSTGRESQL_PASSWORD not in "".join(shown)
 
 
 async def row_count(admin: Any, namespace: str) -> int:
@@ -204,20 +232,6 @@ async def test_url_names_the_store(postgresql_server: PostgresqlServer) -> None:
     other = open_state_store(postgresql_server.url.replace("postgresql:", "postgres:"))
     async with other:
         assert await other.get("a") is None
-
-
-@pytest.mark.parametrize(
-    "query", ["tiemout=3", "timeout=soon", "timeout=0", "pool_size=0", "pool_size=1.5"]
-)
-async def test_wrong_option_is_refused_at_once(query: str) -> None:
-    with pytest.raises(ValueError):
-        open_state_store(f"postgresql://db/shop?{query}")
-
-
-@pytest.mark.parametrize("limits", [{"timeout": -1}, {"timeout": float("nan")}])
-async def test_wrong_limit_is_refused_at_once(limits: Any) -> None:
-    with pytest.raises(ValueError, match="timeout"):
-        PostgresqlStateStore("postgresql://db/shop", **limits)
 
 
 async def test_other_scheme_is_refused() -> None:
@@ -258,95 +272,11 @@ async def test_credentials_may_come_from_the_environment(
         await store.set("a", 1)
 
 
-async def test_closed_store_does_nothing_any_more(
-    postgresql_server: PostgresqlServer, admin: Any
-) -> None:
-    url = f"{postgresql_server.url}?application_name=closed"
-    store = PostgresqlStateStore(url, uuid4().hex)
-    before = asyncio.all_tasks()
-    descriptors = len(os.listdir("/proc/self/fd"))
-    async with store, anyio.create_task_group() as tasks:
-        for number in range(TOGETHER):
-            tasks.start_soon(store.set, f"key:{number}", number)
-    await store.aclose()
-    assert asyncio.all_tasks() == before
-    assert len(os.listdir("/proc/self/fd")) == descriptors
-
-    async def are_gone() -> bool:
-        return not await admin.fetchval(SESSION_COUNT, "closed")
-
-    await eventually(are_gone)
-    for call in [*READS.values(), *WRITES.values()]:
-        with pytest.raises(RuntimeError, match="closed"):
-            await call(store)
-    with pytest.raises(RuntimeError, match="closed"):
-        await store.__aenter__()
-    with pytest.raises(RuntimeError, match="closed"):
-        store.iter_keys()
-
-
-async def test_store_that_was_never_opened_closes() -> None:
-    store = PostgresqlStateStore("postgresql://nowhere.invalid/db")
-    await store.aclose()
-    await store.aclose()
-
-
-async def test_close_waits_for_what_goes_on(
-    postgresql_server: PostgresqlServer, store: PostgresqlStateStore
-) -> None:
-    namespace = store.namespace
-    other = PostgresqlStateStore(postgresql_server.url, namespace, pool_size=2)
-    async with anyio.create_task_group() as tasks:
-        for number in range(TOGETHER):
-            tasks.start_soon(other.set, f"key:{number:02}", number)
-        await anyio.lowlevel.checkpoint()
-        await other.aclose()
-        assert len(await store.keys()) == TOGETHER
-
-
-async def test_close_does_not_wait_for_a_server_that_hangs() -> None:
-    with PostgresqlServer() as server:
-        store = PostgresqlStateStore(server.url, timeout=0.5)
-        await store.set("a", 1)
-        server.pause()
-        try:
-            with anyio.fail_after(PATIENCE_S):
-                with pytest.raises(OutcomeUnknownError, match="no answer"):
-                    await store.set("a", 2)
-                with pytest.raises(StateReadError, match="no connection"):
-                    await store.get("a")
-                await store.aclose()
-        finally:
-            server.resume()
-
-
 async def test_closing_begun_twice_ends_once(store: PostgresqlStateStore) -> None:
     await store.set("a", 1)
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(store.aclose)
-
-
-@pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_other_loop_than_asyncio_is_refused(anyio_backend: str) -> None:
-    store = PostgresqlStateStore("postgresql://nowhere.invalid/db")
-    for call in [*READS.values(), *WRITES.values()]:
-        with pytest.raises(RuntimeError, match="asyncio only"):
-            await call(store)
-    with pytest.raises(RuntimeError, match="asyncio only"):
-        await store.__aenter__()
-
-
-def test_store_belongs_to_one_loop(postgresql_server: PostgresqlServer) -> None:
-    store = PostgresqlStateStore(postgresql_server.url, uuid4().hex)
-
-    async def first() -> None:
-        await store.set("a", 1)
-        with pytest.raises(RuntimeError, match="another event loop"):
-            await anyio.to_thread.run_sync(asyncio.run, store.get("a"))
-        await store.aclose()
-
-    asyncio.run(first())
 
 
 # Opening.
@@ -382,7 +312,7 @@ async def test_who_may_not_make_a_table_may_use_it(
     url = database.replace("//tester:", f"//{name}:")
     with pytest.raises(StateReadError, match="grant") as info:
         await PostgresqlStateStore(url).__aenter__()
-    assert is_secret(info.value)
+    assert POSTGRESQL_PASSWORD not in shown(info.value)
     connection = await asyncpg.connect(database)
     async with PostgresqlStateStore(database) as owner:
         await owner.set("a", 1)
@@ -461,30 +391,6 @@ async def test_cancelled_opening_leaves_the_others_theirs(
 # Failures.
 
 
-@by_call
-async def test_refused_connection_is_told_of(call: Call) -> None:
-    port = free_port()
-    store = PostgresqlStateStore(
-        f"postgresql://tester:{POSTGRESQL_PASSWORD}@{HOST}:{port}/shop", "n"
-    )
-    with pytest.raises((StateReadError, StateWriteError)) as info:
-        await call(store)
-    error = info.value
-    assert type(error) is (
-        StateReadError if call in READS.values() else StateWriteError
-    )
-    assert error.store == f"postgresql://{HOST}:{port}/shop?namespace=n"
-    assert error.key == (None if "many" in call_name(call) else "key") or (
-        call is READS["keys"] and error.key is None
-    )
-    assert "there is no connection" in str(error) and is_secret(error)
-    await store.aclose()
-
-
-def call_name(call: Call) -> str:
-    return next(name for name, other in {**READS, **WRITES}.items() if other is call)
-
-
 async def test_wrong_password_is_told_of_at_once(wire: Wire) -> None:
     secret = "swordfish"
     store = PostgresqlStateStore(
@@ -493,7 +399,7 @@ async def test_wrong_password_is_told_of_at_once(wire: Wire) -> None:
     with pytest.raises(StateReadError, match="PGPASSWORD") as info:
         await store.get("key")
     assert info.value.errno == errno.EACCES
-    assert secret not in "".join(traceback.format_exception(info.value))
+    assert secret not in shown(info.value)
     assert secret not in repr(store)
     assert wire.connected <= 2
     await store.aclose()
@@ -504,79 +410,6 @@ async def test_missing_database_is_told_of(postgresql_server: PostgresqlServer) 
     async with anyio.create_task_group():
         with pytest.raises(StateReadError, match="create the database"):
             await PostgresqlStateStore(url).__aenter__()
-
-
-@by_write
-async def test_write_that_was_not_sent_is_sent_again(
-    write: Call, wire: Wire, wired: PostgresqlStateStore, admin: Any
-) -> None:
-    await end_sessions(admin, wired)
-    wire.refuse = 3
-    await write(wired)
-    assert wire.refused == 3
-
-
-@by_write
-async def test_write_whose_answer_was_lost_is_unknown(
-    write: Call, wire: Wire, wired: PostgresqlStateStore, store: PostgresqlStateStore
-) -> None:
-    before = wire.passed
-    wire.next = "deafen"
-    with pytest.raises(OutcomeUnknownError) as info:
-        await write(wired)
-    assert wire.passed == before + 1, "it was sent again"
-    assert "may have been applied" in str(info.value) and is_secret(info.value)
-    assert info.value.key == (None if write is WRITES["set_many"] else "key")
-    kept = write is WRITES["set_if_absent"]
-    gone = write is WRITES["delete"]
-    assert await wired.get("key", "gone") == (
-        "old" if kept else "gone" if gone else "new"
-    )
-
-
-@by_write
-async def test_write_that_was_lost_on_its_way_is_unknown(
-    write: Call, wire: Wire, wired: PostgresqlStateStore
-) -> None:
-    before = wire.passed
-    wire.next = "cut"
-    with pytest.raises(OutcomeUnknownError):
-        await write(wired)
-    assert wire.passed == before, "it was sent again"
-    assert await wired.get("key") == "old"
-
-
-@by_read
-@pytest.mark.parametrize("fault", ["cut", "deafen"])
-async def test_read_that_was_lost_is_repeated(
-    read: Call, fault: Any, wire: Wire, wired: PostgresqlStateStore
-) -> None:
-    expected = await read(wired)
-    wire.next = fault
-    assert await read(wired) == expected
-
-
-@pytest.mark.parametrize(
-    ("call", "kind"),
-    [(READS["get"], StateReadError), (WRITES["set"], OutcomeUnknownError)],
-)
-async def test_answer_that_does_not_come_is_not_waited_for(
-    call: Call, kind: type[Exception], wire: Wire, wired: PostgresqlStateStore
-) -> None:
-    wire.next = "hang"
-    with anyio.fail_after(PATIENCE_S), pytest.raises(kind, match="timeout=2"):
-        await call(wired)
-    assert await wired.get("key") == "old"
-
-
-async def end_sessions(admin: Any, store: PostgresqlStateStore) -> None:
-    """Let the store's idle connection be ended, and the store know it."""
-    await admin.execute(END_SESSIONS)
-
-    async def is_noticed() -> bool:
-        return all(each.is_closed() for _, each in store._connections._unused)
-
-    await eventually(is_noticed)
 
 
 async def test_ended_sessions_are_begun_anew(
@@ -754,30 +587,6 @@ async def test_batches_do_not_lock_one_another_out(database: str) -> None:
 # What fits, and what does not.
 
 
-async def test_longest_key_is_stored_and_a_longer_one_refused(
-    postgresql_server: PostgresqlServer,
-) -> None:
-    namespace = uuid4().hex.ljust(100, "n")
-    async with PostgresqlStateStore(postgresql_server.url, namespace) as store:
-        size = postgresql.MAX_KEY_SIZE - len(namespace)
-        # Of any characters, so that nothing is gained by compressing it.
-        key = (
-            random.Random(1)
-            .randbytes(size)
-            .decode("latin-1")
-            .translate({number: number - 128 for number in range(128, 256)})
-        )
-        await store.set(key, 1)
-        assert await store.get(key) == 1
-        assert await store.keys(key[:50]) == [key]
-        for call in (store.get, store.has, store.delete):
-            with pytest.raises(ValueError, match=f"at most {size}"):
-                await call(f"{key}x")
-        with pytest.raises(ValueError, match=f"at most {size}"):
-            await store.set_many({"a": 1, f"{key}x": 1})
-        assert await store.keys(f"{key}x") == [] and await store.keys() == [key]
-
-
 async def test_large_value_comes_back(store: PostgresqlStateStore) -> None:
     value = ["\x00" + random.randbytes(500_000).hex() for _ in range(8)]
     await store.set("a", value)
@@ -799,17 +608,6 @@ async def test_value_that_is_too_large_is_not_sent(
         with pytest.raises(StateWriteError, match="at most 1000"):
             await call
     assert await store.keys() == ["a"] and await store.get("a") == "x" * 900
-
-
-async def test_stored_bytes_that_are_no_value_are_told_of(
-    store: PostgresqlStateStore, admin: Any
-) -> None:
-    await store.set("a", 1)
-    await admin.execute("UPDATE latency_kv_state SET value = 'nonsense'")
-    with pytest.raises(StateParseError) as info:
-        await store.get("a")
-    assert (info.value.key, info.value.text) == ("a", "nonsense")
-    await admin.execute("DELETE FROM latency_kv_state WHERE value = 'nonsense'")
 
 
 # Ends.
@@ -847,9 +645,9 @@ async def test_what_is_renewed_is_not_reclaimed(
 @pytest.mark.parametrize(
     ("call", "answer", "left"),
     [
-        (WRITES["set_if_absent"], True, "new"),
-        (WRITES["compare_and_set"], False, None),
-        (WRITES["delete"], False, None),
+        (DECISIONS["set_if_absent"], True, "new"),
+        (DECISIONS["compare_and_set"], False, None),
+        (DECISIONS["delete"], False, None),
     ],
     ids=["set_if_absent", "compare_and_set", "delete"],
 )
@@ -874,52 +672,7 @@ async def test_servers_clock_decides(store: PostgresqlStateStore, admin: Any) ->
     assert await store.keys() == ["b"]
 
 
-async def test_key_that_ends_while_a_page_is_read_is_left_out(
-    store: PostgresqlStateStore,
-) -> None:
-    await store.set("a", 1)
-    await store.set("b", 1, ttl=0.2)
-    keys = store.iter_keys()
-    assert await anext(keys) == "a"
-    await anyio.sleep(0.3)
-    assert [key async for key in keys] == []
-
-
 # Cancellation.
-
-
-async def test_cancelled_calls_leave_the_connections_whole(
-    postgresql_server: PostgresqlServer, seed: int
-) -> None:
-    chance = random.Random(seed)
-    url = postgresql_server.url
-    async with PostgresqlStateStore(url, uuid4().hex, pool_size=3) as store:
-        calls = [*READS.values(), *WRITES.values()]
-        for _ in range(TOGETHER):
-            with anyio.move_on_after(chance.uniform(0, 0.004)):
-                async with anyio.create_task_group() as tasks:
-                    for call in chance.choices(calls, k=6):
-                        tasks.start_soon(call, store)
-        with anyio.fail_after(PATIENCE_S):
-            for number in range(20):
-                await store.set("a", number)
-                assert await store.get("a") == number
-
-
-async def test_no_more_connections_are_made_than_asked_for(
-    postgresql_server: PostgresqlServer, admin: Any
-) -> None:
-    url = f"{postgresql_server.url}?application_name=few&pool_size=3"
-    counts = []
-    async with (
-        PostgresqlStateStore(url, uuid4().hex) as store,
-        anyio.create_task_group() as tasks,
-    ):
-        for number in range(TOGETHER):
-            tasks.start_soon(store.set, f"key:{number}", number)
-        for _ in range(10):
-            counts.append(await admin.fetchval(SESSION_COUNT, "few"))
-    assert max(counts) <= 3
 
 
 async def test_connection_that_was_not_used_for_long_is_let_go(

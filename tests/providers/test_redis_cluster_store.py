@@ -1,15 +1,21 @@
 """Redis Cluster: the contract on six nodes, and what a cluster does besides.
 
-What a failover leaves is in test_cluster_failover.py. Start at
-`TestRedisClusterStateStore`.
+How its nodes are reached is in test_cluster_addresses.py, and what a failover leaves in
+test_cluster_failover.py. Start at `TestRedisClusterStateStore`.
 """
 
 import asyncio
-import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 from zlib import crc32
 
@@ -20,45 +26,48 @@ import pytest
 
 from latency_kv.errors import (
     OutcomeUnknownError,
+    StateError,
     StateParseError,
     StateReadError,
     StateWriteError,
 )
 from latency_kv.facets.stores import OpenedStateStore
-from latency_kv.providers import open_state_store
+from latency_kv.providers import open_state_store, redis_nodes, redis_states
 from latency_kv.providers import redis_cluster as redis_cluster_module
+from latency_kv.providers.back_off import BackOff
 from latency_kv.providers.redis_cluster import BUCKETS, RedisClusterStateStore
 from latency_kv.providers.redis_nodes import RedisNodes
 from latency_kv.testing.state_store import StateStoreContract
-from providers.redis_checks import (
+from providers.calls import (
     CALLS,
     DECISIONS,
-    KEYLESS,
     READS,
-    SETS,
     WRITES,
     Call,
-    members,
-    shown,
-    values,
+    by_call,
+    by_decision,
+    by_read,
+    by_set,
+    by_write,
+    failure_of,
+    key_of,
+    left_by,
 )
+from providers.redis_checks import members, values
+from providers.store_checks import ServerChecks, failures_of, open_files
 from providers.wire import Wire
 from servers import HOST, RedisCluster, RedisServer, free_port
 
 pytestmark = pytest.mark.anyio
 
-by_set = pytest.mark.parametrize("write", SETS.values(), ids=SETS)
-by_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
-by_decision = pytest.mark.parametrize("write", DECISIONS.values(), ids=DECISIONS)
-by_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-
 TOGETHER = 40
 PATIENCE_S = 60.0
 
-PASSWORD = "hunter2"
-
 # Of stores that are to give up soon.
 HASTY_S = 0.6
+
+# Nodes that hang: one after the other they would take longer than anybody waits.
+MANY, LISTENED = 100, 64
 
 # How many times slots change their masters while somebody writes.
 SMALL_MOVES, FULL_MOVES = 2, 20
@@ -100,6 +109,39 @@ class TestRedisClusterStateStore(StateStoreContract):
         url, namespace = self.cluster.url, provider.namespace
         async with RedisClusterStateStore(url, namespace) as second:
             yield second
+
+
+class TestClusterChecks(ServerChecks):
+    scheme = "redis-cluster"
+    wrong_options = (
+        *("?replicas=-1", "?replicas=one", "?buckets=0", "?buckets=16385"),
+        *("?buckets=1.5", "?deadline=0", "?deadline=nan", "?deadline=soon"),
+        *("?timeout=0", "?pool_size=0", "?replica=1", "?ssl_ca_certs=ca.pem"),
+        *(":0", ":99999", ",", ",,other", ":1:2", ":1,[::1", ":1,[::1]x", ":1,::1:2"),
+    )
+    wrong_limits = {"replicas": -1}, {"buckets": 0}, {"deadline": -1}, {"timeout": -1}
+    path = "/n"
+    hasty: ClassVar[dict[str, Any]] = {"deadline": HASTY_S}
+
+    @pytest.fixture
+    def place(self, redis_cluster: RedisCluster) -> RedisCluster:
+        self.cluster = redis_cluster
+        return redis_cluster
+
+    def make(
+        self, place: Any, namespace: str, **options: Any
+    ) -> RedisClusterStateStore:
+        return RedisClusterStateStore(place.url, namespace, **options)
+
+    async def spoil(self, store: Any, key: str, raw: bytes) -> None:
+        name = f"{store.namespace}{{{crc32(key.encode()) % BUCKETS}}}:d:{key}"
+        master_of(self.cluster, name).cli("set", name, raw.decode())
+
+    def longest_key(self, store: Any) -> str:
+        return "k" * redis_states.MAX_KEY_SIZE
+
+    def check(self, store: Any) -> None:
+        check_index(self.cluster, store.namespace)
 
 
 class TestRedisClusterStateStoreInOneBucket(StateStoreContract):
@@ -166,90 +208,152 @@ async def test_url_names_the_store(redis_cluster: RedisCluster) -> None:
         assert isinstance(other, RedisClusterStateStore) and other.buckets == 7
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        *("replicas=-1", "replicas=one", "buckets=0", "buckets=16385", "buckets=1.5"),
-        *("deadline=0", "deadline=nan", "deadline=soon", "timeout=0", "pool_size=0"),
-        *("replica=1", "ssl_ca_certs=ca.pem"),
-    ],
-)
-async def test_wrong_option_is_refused_at_once(query: str) -> None:
-    with pytest.raises(ValueError):
-        open_state_store(f"redis-cluster://db:7000/shop?{query}")
-
-
-@pytest.mark.parametrize(
-    "limits", [{"replicas": -1}, {"buckets": 0}, {"deadline": -1}, {"timeout": -1}]
-)
-async def test_wrong_limit_is_refused_at_once(limits: Any) -> None:
-    with pytest.raises(ValueError):
-        RedisClusterStateStore("redis-cluster://db", **limits)
-
-
 async def test_other_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match="redis-cluster:"):
         RedisClusterStateStore("redis://db")
 
 
-async def test_password_is_for_all_nodes_and_never_shown(
-    monkeypatch: pytest.MonkeyPatch,
+# Opening.
+
+
+@contextmanager
+def hanging_nodes(count: int) -> Iterator[str]:
+    """The URL of nodes that take connections and never say a word."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind((HOST, 0))
+            listener.listen(LISTENED)
+            ports.append(listener.getsockname()[1])
+        yield "redis-cluster://" + ",".join(f"{HOST}:{port}" for port in ports)
+
+
+async def test_nodes_that_hang_are_not_waited_for_in_turn() -> None:
+    """However many there are, and however many calls, the deadline is for all."""
+    with hanging_nodes(MANY) as url, anyio.fail_after(PATIENCE_S):
+        store = RedisClusterStateStore(url, deadline=HASTY_S)
+        for _ in range(2):
+            for call, error in (await failures_of(store)).items():
+                assert type(error) is failure_of(call) and error.key == key_of(call)
+        await store.aclose()
+
+
+async def test_failed_opening_is_one_for_all_who_wait(
+    redis_server: RedisServer,
 ) -> None:
-    with RedisCluster({"requirepass": PASSWORD, "masterauth": PASSWORD}) as cluster:
-        with_password = cluster.url.replace("//", f"//:{PASSWORD}@")
-        async with RedisClusterStateStore(with_password, "n") as store:
-            await store.set_many({f"key:{number}": number for number in range(50)})
-            assert PASSWORD not in repr(store)
-        for url in (cluster.url, cluster.url.replace("//", "//:swordfish@")):
-            wrong = RedisClusterStateStore(url, "n")
-            for call in CALLS.values():
-                kind = StateReadError if call in READS.values() else StateWriteError
-                with pytest.raises(kind, match="LATENCY_KV_REDIS_PASSWORD") as info:
-                    await call(wrong)
-                assert info.value.key == (None if call in KEYLESS else "key")
-                assert "swordfish" not in shown(info.value) + repr(wrong)
-            await wrong.aclose()
-        monkeypatch.setenv("LATENCY_KV_REDIS_PASSWORD", PASSWORD)
-        async with RedisClusterStateStore(cluster.url, "n") as store:
-            assert len(await store.keys()) == 50
+    """And the next one may succeed."""
+    async with Wire(redis_server.port) as wire:
+        url = f"redis-cluster://{HOST}:{wire.port}"
+        store = RedisClusterStateStore(url, deadline=PATIENCE_S)
+        failed: list[StateError] = []
+
+        async def call(number: int) -> None:
+            try:
+                await (
+                    store.get(str(number)) if number % 2 else store.set(str(number), 1)
+                )
+            except (StateReadError, StateWriteError) as error:
+                failed.append(error)
+
+        for _ in range(2):
+            failed.clear()
+            before = wire.passed
+            async with anyio.create_task_group() as tasks:
+                for number in range(TOGETHER):
+                    tasks.start_soon(call, number)
+            assert {error.key for error in failed} == {str(n) for n in range(TOGETHER)}
+            kinds = [StateWriteError, StateReadError]
+            assert all(
+                type(error) is kinds[int(error.key or "") % 2] for error in failed
+            )
+            # What tells it that this is no cluster.
+            assert wire.passed - before <= 2
+        await store.aclose()
 
 
-async def test_closed_store_does_nothing_any_more(redis_cluster: RedisCluster) -> None:
+async def test_cancelled_opening_leaves_the_others_theirs(
+    redis_cluster: RedisCluster,
+) -> None:
     store = RedisClusterStateStore(redis_cluster.url, uuid4().hex)
-    before = asyncio.all_tasks()
-    descriptors = len(os.listdir("/proc/self/fd"))
-    async with store, anyio.create_task_group() as tasks:
-        for number in range(TOGETHER):
-            tasks.start_soon(store.set, f"key:{number}", number)
+    first = asyncio.create_task(store.set("a", 1))
+    second = asyncio.create_task(store.set("b", 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert await store.keys() == ["b"]
     await store.aclose()
-    assert asyncio.all_tasks() == before
-    assert len(os.listdir("/proc/self/fd")) == descriptors
-    for call in CALLS.values():
-        with pytest.raises(RuntimeError, match="closed"):
-            await call(store)
 
 
 async def test_failed_opening_leaves_nothing_behind() -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     with RedisServer() as server:
         url = f"redis-cluster://{HOST}:{server.port},{HOST}:{free_port()}"
         store = RedisClusterStateStore(url, deadline=HASTY_S)
         with pytest.raises(StateReadError):
             async with store:
                 pass
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_files() == before
 
 
-@pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_other_loop_than_asyncio_is_refused(anyio_backend: str) -> None:
-    store = RedisClusterStateStore("redis-cluster://nowhere.invalid")
-    for call in CALLS.values():
-        with pytest.raises(RuntimeError, match="asyncio only"):
-            await call(store)
+async def test_large_value_for_a_cluster_that_is_away_is_a_write_that_failed() -> None:
+    url = f"redis-cluster://{HOST}:{free_port()}"
+    store = RedisClusterStateStore(url, deadline=0.1)
+    with pytest.raises(StateWriteError) as info:
+        await store.set("key", "x" * (2 << 20))
+    assert info.value.key == "key"
     await store.aclose()
 
 
-# Opening.
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_node_that_has_not_joined_is_passed_over(
+    is_first: bool, redis_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        redis_nodes, "shuffle", lambda nodes: nodes.sort(reverse=is_first)
+    )
+    monkeypatch.setattr(BackOff, "again", None)
+    with RedisServer({"cluster-enabled": "yes"}) as lonely:
+        url = f"{redis_cluster.url},{HOST}:{lonely.port}"
+        async with RedisClusterStateStore(url, uuid4().hex) as store:
+            await store.set("a", 1)
+            assert await store.keys() == ["a"]
+        monkeypatch.undo()
+        url = f"redis-cluster://{HOST}:{lonely.port}"
+        store = RedisClusterStateStore(url, deadline=0.1)
+        with pytest.raises(StateReadError, match="joined"):
+            await store.get("a")
+        await store.aclose()
+
+
+# What is no answer to CLUSTER SLOTS.
+NO_MAPS = [
+    *(b":1\r\n", b"$-1\r\n", b"*-1\r\n", b"*1\r\n:1\r\n", b"*1\r\n*2\r\n:0\r\n:1\r\n"),
+    *(b"*1\r\n*3\r\n:0\r\n:1\r\n*0\r\n", b"*1\r\n*3\r\n:0\r\n:1\r\n:7\r\n"),
+    b"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n:7\r\n:7000\r\n",
+    b"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\n\xff\r\n:7000\r\n",
+    b"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\nh\r\n$1\r\n7\r\n",
+    b"*1\r\n*3\r\n:0\r\n:99999999999999999\r\n*2\r\n$1\r\nh\r\n:7000\r\n",
+    b"*1\r\n*3\r\n:-99999999999999999\r\n:1\r\n*2\r\n$1\r\nh\r\n:7000\r\n",
+    *(b"*0\r\n", b"+OK\r\n", b"-WHAT\r\n", b"-MOVED 1\r\n"),
+]
+
+
+async def test_map_that_is_none_is_not_believed(redis_cluster: RedisCluster) -> None:
+    """It is asked for again; a refusal is told of."""
+    namespace = uuid4().hex
+    async with Wire(redis_cluster.nodes[0].port) as wire:
+        wire.lie_about = b"SLOTS"
+        for answer in NO_MAPS:
+            wire.lie = answer
+            url = f"redis-cluster://{HOST}:{wire.port}"
+            store = RedisClusterStateStore(url, namespace)
+            try:
+                await store.set("key", 1)
+            except StateWriteError as error:
+                assert answer.startswith(b"-") and "WHAT" in str(error)
+            assert wire.lie is None
+            await store.aclose()
 
 
 @by_call
@@ -257,22 +361,10 @@ async def test_server_that_is_no_cluster_is_told_of(
     call: Call, redis_server: RedisServer
 ) -> None:
     store = RedisClusterStateStore(f"redis-cluster://{HOST}:{redis_server.port}")
-    kind = StateReadError if call in READS.values() else StateWriteError
-    with pytest.raises(kind, match="use redis:") as info:
+    with pytest.raises(failure_of(call), match="use redis:") as info:
         await call(store)
-    assert info.value.key == (None if call in KEYLESS else "key")
+    assert info.value.key == key_of(call)
     await store.aclose()
-
-
-async def test_cluster_that_is_away_is_told_of() -> None:
-    url = f"redis-cluster://me:{PASSWORD}@{HOST}:{free_port()},{HOST}:{free_port()}/n"
-    for call in CALLS.values():
-        store = open_state_store(url, deadline=0.1)
-        kind = StateReadError if call in READS.values() else StateWriteError
-        with pytest.raises(kind, match="there is no connection") as info:
-            await call(store)
-        assert PASSWORD not in shown(info.value)
-        await store.aclose()
 
 
 async def test_number_of_buckets_is_kept(redis_cluster: RedisCluster) -> None:
@@ -378,7 +470,7 @@ def paused(cluster: RedisCluster, namespace: str) -> Iterator[RedisServer]:
         cluster.wait_until_healthy()
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@by_write
 async def test_write_that_no_replica_confirms_is_unknown(
     write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
 ) -> None:
@@ -393,7 +485,7 @@ async def test_write_that_no_replica_confirms_is_unknown(
                 await careless.delete("key")
             with pytest.raises(OutcomeUnknownError, match="0 of 1 replicas") as info:
                 await write(hasty)
-            assert info.value.key == (None if write in KEYLESS else "key")
+            assert info.value.key == key_of(write)
             # Reads do not wait for that.
             gone = write is WRITES["delete"]
             assert await hasty.get("key", "gone") == ("gone" if gone else "new")
@@ -416,7 +508,7 @@ async def test_reads_do_not_wait_behind_writes(
                     await anyio.sleep(0.01)
                 assert await narrow.keys() == []
             # Else there would have been nothing to wait for.
-            assert narrow._running_count == 1
+            assert narrow._calls._count == 1
 
 
 @by_decision
@@ -435,7 +527,7 @@ async def test_what_changes_nothing_needs_no_replica(
             assert await write(patient) is False
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@by_write
 async def test_replica_that_is_late_is_waited_for(
     write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
 ) -> None:
@@ -462,10 +554,27 @@ async def test_more_replicas_than_there_are_are_never_enough(
 ) -> None:
     url = f"{redis_cluster.url}?replicas=2&deadline={HASTY_S}"
     store = RedisClusterStateStore(url, uuid4().hex)
-    with pytest.raises(StateWriteError, match="1 of 2 replicas"):
+    with pytest.raises(StateWriteError, match="1 of 2 replicas") as info:
         # Even the number of buckets would not outlive its master.
         await store.set("a", 1)
+    # That is no value of anybody's.
+    assert "may have been applied" not in str(info.value)
     await store.aclose()
+
+
+@pytest.mark.parametrize("buckets", [1, 16_384])
+async def test_any_number_of_buckets_works(
+    buckets: int, redis_cluster: RedisCluster
+) -> None:
+    url, namespace = redis_cluster.url, f"a.b-{buckets}.{uuid4().hex}"
+    batch = {f"key:{number}": number for number in range(500)}
+    async with RedisClusterStateStore(url, namespace, buckets=buckets) as store:
+        await store.set_many(batch)
+        assert await store.keys("key:1") == sorted(
+            key for key in batch if key.startswith("key:1")
+        )
+        assert await store.get_many(batch) == list(batch.values())
+        assert [key async for key in store.iter_keys()] == sorted(batch)
 
 
 # Slots that move.
@@ -712,11 +821,8 @@ async def test_decision_that_was_lost_is_not_made_again(
     with pytest.raises(OutcomeUnknownError, match="may have been applied"):
         await write(wired)
     assert passed(wires) == before + (fault == "deafen"), "it was sent again"
-    kept = fault == "cut" or write is WRITES["set_if_absent"]
-    gone = not kept and write is WRITES["delete"]
-    assert await wired.get("key", "gone") == (
-        "gone" if gone else "old" if kept else "new"
-    )
+    left = "old" if fault == "cut" else left_by(write)
+    assert await wired.get("key", "gone") == left
 
 
 @by_call
@@ -748,6 +854,25 @@ async def test_deadline_is_for_answers_too(
         await call(wired)
 
 
+@pytest.mark.parametrize("name", ["set", "delete"])
+async def test_deadline_is_for_the_word_of_replicas_too(
+    name: str,
+    redis_cluster: RedisCluster,
+    wires: list[Wire],
+    wired: RedisClusterStateStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the master hangs after it has answered to the script."""
+    monkeypatch.setattr(redis_cluster_module, "_WAY_S", 0.1)
+    wire = await wire_of_key(wires, wired)
+    wired._options = wired._options._replace(timeout=10 * PATIENCE_S)
+    wired._deadline = HASTY_S
+    with paused(redis_cluster, wired.namespace), anyio.fail_after(PATIENCE_S):
+        wire.next = "mute"
+        with pytest.raises(OutcomeUnknownError):
+            await WRITES[name](wired)
+
+
 @by_call
 async def test_forgotten_script_is_sent_again(
     call: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
@@ -756,14 +881,10 @@ async def test_forgotten_script_is_sent_again(
     for node in redis_cluster.masters():
         node.cli("script", "flush")
     await call(store)
-    kept = call in READS.values() or call is WRITES["set_if_absent"]
-    gone = call is WRITES["delete"]
-    assert await store.get("key", "gone") == (
-        "old" if kept else "gone" if gone else "new"
-    )
+    assert await store.get("key", "gone") == left_by(call)
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@by_write
 async def test_full_node_refuses_writes(
     write: Call, redis_cluster: RedisCluster, store: RedisClusterStateStore
 ) -> None:
@@ -782,23 +903,6 @@ async def test_full_node_refuses_writes(
     finally:
         for node in nodes:
             node.cli("config", "set", "maxmemory", "0")
-
-
-async def test_cancelled_calls_leave_the_connections_whole(
-    redis_cluster: RedisCluster, seed: int
-) -> None:
-    random = Random(seed)
-    url = redis_cluster.url
-    async with RedisClusterStateStore(url, uuid4().hex, pool_size=3) as store:
-        for _ in range(TOGETHER):
-            with anyio.move_on_after(random.uniform(0, 0.004)):
-                async with anyio.create_task_group() as tasks:
-                    for call in random.choices(list(CALLS.values()), k=6):
-                        tasks.start_soon(call, store)
-        with anyio.fail_after(PATIENCE_S):
-            for number in range(20):
-                await store.set("a", number)
-                assert await store.get("a") == number
 
 
 async def test_batch_that_was_stored_in_part_is_unknown(

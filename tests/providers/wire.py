@@ -1,9 +1,12 @@
 """Wire: a connection to a server that fails when a test says so.
 
     refuse      the next connections are closed as soon as they are there
+    reset       the connections that are there end as those of a machine that crashed
     cut         the next request is lost, and the connection with it
     deafen      the next request arrives, and its answer is lost with the connection
     hang        the next request is lost, and the connection stays
+    mute        the next request arrives, and only what is said at once comes back
+    lie         the next answer is another one, to what has `lie_about` in it
 
 A request is whatever the client sends at once. `passed` counts those that arrived.
 
@@ -11,15 +14,20 @@ Knows TCP, no protocol, and asyncio only. Start at `Wire`.
 """
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 from servers import HOST
 
-Fault: TypeAlias = Literal["cut", "deafen", "hang"]
+Fault: TypeAlias = Literal["cut", "deafen", "hang", "mute"]
 
 _SIZE = 1 << 16
+
+# Closed at once, and whatever is on its way forgotten.
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Wire:
@@ -33,6 +41,9 @@ class Wire:
         self.connected = 0
         self.refuse = 0
         self.next: Fault | None = None
+        self.lie: bytes | None = None
+        self.lie_about = b""
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, HOST, 0)
@@ -56,6 +67,13 @@ class Wire:
         """The URL of the server, by way of this."""
         return url.replace(f":{self._target}", f":{self.port}")
 
+    def reset(self) -> None:
+        """End all connections that are there, without a goodbye."""
+        for writer in self._writers:
+            ours = writer.get_extra_info("socket")
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            writer.transport.abort()
+
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -68,34 +86,43 @@ class Wire:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         try:
             with suppress(OSError, asyncio.CancelledError):
                 await self._join(reader, writer)
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
+            self._writers.discard(writer)
 
     async def _join(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         theirs, ours = await asyncio.open_connection(HOST, self._target)
-        is_deaf = False
+        is_deaf = is_mute = False
+        lie: bytes | None = None
 
         async def requests() -> None:
-            nonlocal is_deaf
+            nonlocal is_deaf, is_mute, lie
             while request := await reader.read(_SIZE):
                 fault, self.next = self.next, None
                 if fault == "cut":
                     return
                 if fault == "hang":
                     continue
-                is_deaf = fault == "deafen"
+                is_deaf, is_mute = fault == "deafen", fault == "mute"
                 self.passed += 1
+                if self.lie is not None and self.lie_about in request:
+                    lie, self.lie = self.lie, None
                 ours.write(request)
 
         async def answers() -> None:
+            nonlocal lie
             while (answer := await theirs.read(_SIZE)) and not is_deaf:
-                writer.write(answer)
+                writer.write(answer if lie is None else lie)
+                lie = None
+                while is_mute and await theirs.read(_SIZE):
+                    pass
 
         ways = {asyncio.ensure_future(way()) for way in (requests, answers)}
         try:
