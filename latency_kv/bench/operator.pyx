@@ -41,6 +41,7 @@ cdef inline int64_t now() noexcept nogil:
     clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec * <int64_t>1_000_000_000 + time.tv_nsec
 
+
 def find_all(
     InMemoryStore store not None,
     bytes keys not None,
