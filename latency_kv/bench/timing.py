@@ -133,10 +133,15 @@ def taken_in_turn(
 
 
 def spread(rounds: Sequence[float]) -> float | None:
-    """Return half the distance of the outermost rounds, as a share of their median."""
+    """Return half the distance of the outermost rounds, as a share of their median.
+
+    Of ten or more, one in ten is left out at each end: it was another program's.
+    """
     if len(rounds) < 2 or not median(rounds):
         return None
-    return (max(rounds) - min(rounds)) / 2 / median(rounds)
+    ranked = sorted(rounds)
+    cut = len(ranked) // 10
+    return (ranked[-1 - cut] - ranked[cut]) / 2 / median(rounds)
 
 
 def duel(

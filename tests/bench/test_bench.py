@@ -16,7 +16,14 @@ from latency_kv.bench import children, machine, native, peers, report
 from latency_kv.bench.figures import FULL, Case, Figure, Pair, Plan, Row, judge
 from latency_kv.bench.goals.rows import ROWS, chosen, measure
 from latency_kv.bench.keys import batches, cut, grouped_block, picked, random_block
-from latency_kv.bench.timing import percentile, plain_loop, race, spans_loop, timed_loop
+from latency_kv.bench.timing import (
+    percentile,
+    plain_loop,
+    race,
+    spans_loop,
+    spread,
+    timed_loop,
+)
 
 TINY = Plan(most=300, calls=200, rounds=1, passes=1)
 
@@ -44,6 +51,14 @@ def test_every_row_gives_finite_figures(row: Row) -> None:
         if figure.theirs is not None:
             assert math.isfinite(figure.theirs)
         assert report.line(figure)
+
+
+def test_spread_leaves_out_one_round_in_ten_at_each_end() -> None:
+    assert spread([10.0]) is None and spread([0.0, 0.0]) is None
+    assert spread([9.0, 10.0, 11.0]) == pytest.approx(0.1)
+    rounds = [1.0, *[10.0] * 7, 11.0, 9.0]
+    assert spread(rounds) == pytest.approx(0.05)
+    assert spread([*rounds, 100.0]) == pytest.approx(0.1)
 
 
 def test_names_of_rows_are_unique() -> None:
