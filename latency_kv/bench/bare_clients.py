@@ -26,7 +26,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import (
     SplitResult,
     parse_qsl,
@@ -45,7 +45,7 @@ from latency_kv.providers.redis_scripts import (
     whole,
 )
 
-__all__ = ["GET", "LIST", "SET", "Bare", "BareClient", "bare_client"]
+__all__ = ["GET", "LIST", "SET", "Bare", "BareClient", "OwnBare", "bare_client"]
 
 _LMDB_BYTES = 1 << 36
 """Address space that LMDB may map, as the provider has it."""
@@ -92,16 +92,18 @@ class BareClient(Protocol):
 
 
 class Bare(BareClient, Protocol):
-    """A bare client as the bench opens it."""
+    """A bare client as the bench opens it, on entries that a provider has put there."""
 
     engine: str
     """What answers, with its version."""
 
-    is_shared: bool
-    """Whether a provider fills its namespace, and empties it."""
+
+@runtime_checkable
+class OwnBare(Bare, Protocol):
+    """One whose entries are its own, and gone when it is closed."""
 
     async def fill(self, values: Mapping[str, Any], /) -> None:
-        """Store these at once; for those whose entries are nobody else's."""
+        """Store these at once."""
 
 
 def bare_client(
@@ -121,8 +123,6 @@ def _to_json(value: Any) -> bytes:
 
 class _Dict:
     """Bytes in a dict."""
-
-    is_shared = False
 
     def __init__(self) -> None:
         self.engine = "a dict"
@@ -152,8 +152,6 @@ async def _memory(
 
 class _File:
     """A JSON document, read and written as a whole, on the loop."""
-
-    is_shared = False
 
     def __init__(self, folder: Path) -> None:
         self.engine = "a JSON document"
@@ -202,8 +200,6 @@ async def _file(
 
 class _Lmdb:
     """Entries of one database, without an end."""
-
-    is_shared = False
 
     def __init__(self, folder: str, thread: ThreadPoolExecutor) -> None:
         lmdb = _required("lmdb", "lmdb")
@@ -263,15 +259,10 @@ async def _lmdb(
 class _Postgresql:
     """Rows of the provider's table."""
 
-    is_shared = True
-
     def __init__(self, pool: Any, namespace: str, version: str) -> None:
         self.engine = version
         self._pool = pool
         self._namespace = namespace.encode()
-
-    async def fill(self, values: Mapping[str, Any], /) -> None:
-        raise NotImplementedError
 
     async def get(self, key: str, /) -> Any:
         raw = await self._pool.fetchval(GET, self._namespace, key.encode())
@@ -352,15 +343,10 @@ class _Server:
 class _Redis:
     """The provider's entries in one server."""
 
-    is_shared = True
-
     def __init__(self, server: _Server, namespace: str, version: str) -> None:
         self.engine = version
         self._server = server
         self._shard = shard_of(namespace)
-
-    async def fill(self, values: Mapping[str, Any], /) -> None:
-        raise NotImplementedError
 
     async def get(self, key: str, /) -> Any:
         raw = await self._server.get(self._shard.value_prefix + key.encode())
@@ -392,8 +378,6 @@ async def _redis(
 class _Cluster:
     """The provider's entries in the masters of a cluster."""
 
-    is_shared = True
-
     def __init__(
         self,
         masters: Callable[[int, bool], _Server],
@@ -408,9 +392,6 @@ class _Cluster:
         self._replicas = replicas
         self._shards: list[Shard] = []
         self._slots: list[int] = []
-
-    async def fill(self, values: Mapping[str, Any], /) -> None:
-        raise NotImplementedError
 
     async def get(self, key: str, /) -> Any:
         number = await self._number(key)

@@ -45,7 +45,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import SplitResult
 
 from latency_kv.bench import machine
-from latency_kv.bench.bare_clients import Bare, BareClient, bare_client
+from latency_kv.bench.bare_clients import Bare, BareClient, OwnBare, bare_client
 from latency_kv.bench.progress import Progress
 from latency_kv.bench.report import number
 from latency_kv.documents.store import FileSystemStateStore
@@ -167,10 +167,10 @@ async def measured(
         ours = await stack.enter_async_context(
             _filled(url, namespaces[0], keys, options)
         )
-        if bare is not None and bare.is_shared:
-            await stack.enter_async_context(_filled(url, namespaces[1], keys, options))
-        elif bare is not None:
+        if isinstance(bare, OwnBare):
             await bare.fill({key: _value(key, 0) for key in keys})
+        elif bare is not None:
+            await stack.enter_async_context(_filled(url, namespaces[1], keys, options))
         engine = f"no bare client of {parts.scheme}:" if bare is None else bare.engine
         sides: list[Any] = [ours]
         sides += [] if bare is None else [bare]

@@ -21,7 +21,10 @@ from latency_kv.bench.reports.runs import read_run, run_of
 
 ROOT = TESTS.parent
 RESULTS = ROOT / "bench" / "results"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "benchmarks.md"]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{n}.md" for n in ("benchmarks", "scale")),
+]
 
 HOSTILE = """<script>alert("1")</script>|$x^|`_*[a](b)
 <!-- end -->\x1b[31m\u2028</style></svg>"""
@@ -98,6 +101,11 @@ def made_run(**others: Any) -> dict[str, Any]:
             }
             for engine in ("dict", "latency_kv", HOSTILE)
         ],
+        "scale": [
+            {"size": size, "row": row, "title": title, "unit": "ns", "ours": size}
+            for size in (1_000, 1_000_000)
+            for row, title in (("get", "a get"), ("hostile", HOSTILE))
+        ],
         "missing": [{"workload": "import", "engine": "Redis", "reason": HOSTILE}],
     } | others
 
@@ -146,7 +154,7 @@ def test_page_has_each_row_and_escapes_what_is_hostile(
     assert not {"script", "img", "iframe", "link", "object"} & seen.tags
     assert not seen.handlers
     assert all(address.startswith("#") for address in seen.addresses)
-    assert text.count("</svg>") == 5  # ratios, goals, tails, costs, pauses
+    assert text.count("</svg>") == 6  # ratios, goals, tails, costs, pauses, scale
     assert text.count("</style>") == 1 + text.count("<style type")
     run = read_run(path)
     for row in run.figures:
@@ -194,6 +202,7 @@ def test_pictures_are_made_of_what_a_run_has(
         "tails-readrandom.png",
         "costs-readrandom.png",
         "pauses-growth.png",
+        "scale.png",
     }
     said = capsys.readouterr().out.split()
     for file in folder.iterdir():
@@ -214,7 +223,7 @@ def test_tail_ends_with_the_slowest_call() -> None:
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_kept_runs_are_readable(file: Path) -> None:
     run = read_run(file)
-    assert run.figures
+    assert run.figures or run.scale
     assert tables.machine_line(run.machine)
 
 
@@ -235,11 +244,12 @@ And prose: 1.23.
 """
 
 WORDS = [
-    *("machine", "summary", "ratios", "goals", "rows", "workloads"),
+    *("machine", "summary", "ratios", "goals", "rows", "workloads", "scale"),
     "goals from made.json put-new get-fresh",
     "goals\nput-new",
     "rows from made.json put-new from made.json hostile",
     "workloads readrandom",
+    "scale hostile get",
 ]
 
 
@@ -493,6 +503,7 @@ def damaged(**others: Any) -> bytes:
             "do not rise - at `$.workloads[0]`",
         ),
         (damaged(pauses=[{"workload": "a"}]), "$.pauses[0]"),
+        (damaged(scale=made_run()["scale"] * 2), "is there 2 times"),
         (b'{"options":{"a":' + b"[" * 200_000, "nested too deeply"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -118,6 +118,7 @@ def page(content: BenchRun | Mapping[str, Any]) -> str:
         _goals(run, drawn),
         *(_workload(name, contests, drawn) for name, contests in workloads),
         _pauses(drawn),
+        _scale(run, drawn),
         _missing(run),
         _how(),
         "</body>\n</html>\n",
@@ -138,6 +139,7 @@ def _machine(run: BenchRun) -> str:
 def _contents(workloads: Sequence[str], run: BenchRun) -> str:
     links = ["goals", *(f"workload-{name}" for name in workloads)]
     links += ["pauses"] if run.pauses else []
+    links += ["scale"] if run.scale else []
     names = [link.removeprefix("workload-") for link in [*links, "missing"]]
     shown = zip([*links, "missing"], names, strict=True)
     return "".join(
@@ -236,6 +238,16 @@ def _pauses(drawn: Mapping[str, str]) -> str:
     )
 
 
+def _scale(run: BenchRun, drawn: Mapping[str, str]) -> str:
+    if not run.scale:
+        return ""
+    head, rows = tables.scale_table(run.scale)
+    return (
+        '<h2 id="scale">Scale</h2>\n'
+        f"{_table(head, [('', row) for row in rows])}{_figure(drawn, 'scale', 'broad')}"
+    )
+
+
 def _missing(run: BenchRun) -> str:
     rows = [("", [row.workload, row.engine, row.reason]) for row in run.missing]
     told = {(row.workload, row.engine) for row in run.missing}
@@ -256,7 +268,8 @@ def _how() -> str:
         "<p>Both sides ran in turns within this run, garbage collector on; a figure is "
         "the median of its rounds. Ratios within one run mean something, figures of "
         "different machines beside each other do not. A spread is half of what lies "
-        "between the extreme rounds, over the median; where it is marked as too wide, "
+        "between the extreme rounds, one in ten left out at each end, over the median; "
+        "where it is marked as too wide, "
         "the row says nothing. Among workloads a ratio stands in the peer's row: "
         "latency_kv's time for an operation divided by the peer's, both called from one "
         "language. p50, p99, p99.9 and max are single calls, with what the clock costs "

@@ -15,6 +15,8 @@ given; with a single run `from` may be left out.  A block may go on in a second 
     goals        rows by name, with goal and verdict; all that have a goal
     rows         rows by name; all
     workloads    workloads by name, an engine a line; all
+    scale        rows of the bench of scale by name, a size a column, dict's figure
+                 behind ours; all that are not of huge pages
 
 Start at `filled`.
 """
@@ -28,7 +30,8 @@ from typing import Final
 
 from latency_kv.bench.report import short
 from latency_kv.bench.reports import tables, wording
-from latency_kv.bench.reports.runs import BenchRun, FigureRow
+from latency_kv.bench.reports.runs import BenchRun, FigureRow, ScaleRow
+from latency_kv.bench.scale.rows import HUGE
 
 __all__ = ["BLOCKS", "filled", "runs_named"]
 
@@ -188,6 +191,18 @@ def _workloads(parts: Sequence[_Part]) -> list[str]:
     return _table(["workload", "entries", *tables.WORKLOAD_HEAD], rows)
 
 
+def _scale(parts: Sequence[_Part]) -> list[str]:
+    rows = [row for part in parts for row in _scale_rows(part)]
+    return _table(*tables.scale_table(rows))
+
+
+def _scale_rows(part: _Part) -> list[ScaleRow]:
+    part.refuse_unknown({row.row for row in part.run.scale})
+    if not part.rows:
+        return [row for row in part.run.scale if not row.row.startswith(HUGE)]
+    return [row for name in part.rows for row in part.run.scale if row.row == name]
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [
         _row(head),
@@ -207,5 +222,6 @@ BLOCKS: Final[Mapping[str, Callable[[Sequence[_Part]], list[str]]]] = {
     "goals": _goals,
     "rows": _rows,
     "workloads": _workloads,
+    "scale": _scale,
 }
 """What a block can be, by the first word after `figures:`."""

@@ -2,7 +2,7 @@
 
 On paper that is white, 800 pixels wide or more, in type that is legible at 800.  A
 picture is named after what it shows: `ratios.png`, `goals.png`, `tails-WORKLOAD.png`,
-`costs-WORKLOAD.png`, `pauses-WORKLOAD.png`.
+`costs-WORKLOAD.png`, `pauses-WORKLOAD.png`, `scale.png`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ def pictures(
         plot = plots.pauses(run, workload, theme)
         if plot is not None:
             yield f"pauses-{workload}", plot
+    grown = plots.scale(run.scale, theme)
+    if grown is not None:
+        yield "scale", grown
 
 
 def write_pictures(run: BenchRun, folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@
     tails      share of the calls that took longer (complementary CDF), log-log
     costs      ns for an operation against entries, log-log
     pauses     the longest call of each slice of a workload
+    scale      what few costs come to with the entries, log-log
 
 latency_kv has one colour everywhere, and every engine a mark beside its colour, so that
 nothing is told by colour alone; the colours are those of Okabe and Ito.  A name is
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from math import log10
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -28,6 +30,7 @@ from latency_kv.bench.reports.runs import (
     BenchRun,
     FigureRow,
     PauseRow,
+    ScaleRow,
     is_ours,
 )
 from latency_kv.bench.reports.tables import PEERS, Contest, HeadlineRow
@@ -42,6 +45,7 @@ __all__ = [
     "is_there",
     "pauses",
     "ratios",
+    "scale",
     "tails",
 ]
 
@@ -353,6 +357,62 @@ def pauses(run: BenchRun, workload: str, theme: Theme) -> Plot | None:
         _legend(plot, columns=2)
 
     return Plot(theme, draw) if curves else None
+
+
+# Rows of the bench of scale that are drawn, with what each side calls them.
+_GROWING = {
+    "restore": {OURS: "restore from an image"},
+    "fill-longest": {OURS: "the longest put", "dict": "dict: the longest put"},
+    "snapshot": {OURS: "snapshot()", "dict": "dict: copy()"},
+    "get": {OURS: "get", "dict": "dict: get"},
+}
+
+_LABEL_GAP = 0.045
+"""Between labels that stand below each other, as a share of the axis."""
+
+
+def scale(rows: Sequence[ScaleRow], theme: Theme) -> Plot | None:
+    """Draw costs against entries, each named at its end; None at fewer than two sizes.
+
+    Colour and mark are the engine's.
+    """
+    curves: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in sorted(rows, key=lambda row: row.size):
+        for engine, cost in ((OURS, row.ours), ("dict", row.theirs)):
+            label = _GROWING.get(row.row, {}).get(engine)
+            if label and cost and row.size:
+                curves.setdefault((label, engine), []).append((row.size, cost))
+    curves = {key: curve for key, curve in curves.items() if len(curve) > 1}
+
+    def draw(plot: Plot) -> None:
+        axes = plot.axes
+        styles = {engine: _line_style(engine, (OURS, "dict")) for _, engine in curves}
+        for (_, engine), curve in curves.items():
+            axes.plot(*zip(*curve, strict=True), **styles[engine])
+            # The next line of this engine is not named again.
+            styles[engine]["label"] = None
+        _log_axis(axes, "x", _entries)
+        _log_axis(axes, "y", _span)
+        low, high = (log10(end) for end in axes.get_ylim())
+        heights = dict[int, float]()
+        for (label, engine), curve in sorted(curves.items(), key=lambda c: c[1][-1]):
+            size, cost = curve[-1]
+            least = heights.get(size, low) + _LABEL_GAP * (high - low)
+            heights[size] = max(log10(cost), least)
+            axes.annotate(
+                label,
+                (size, 10 ** heights[size]),
+                xytext=(7, 0),
+                textcoords="offset points",
+                verticalalignment="center",
+                color=styles[engine]["color"],
+                fontsize=9,
+            )
+        axes.set_xlabel("entries")
+        axes.set_title("What grows with the entries, and what does not")
+        _legend(plot)
+
+    return Plot(theme, draw, width=7.4, height=4.6) if curves else None
 
 
 def _line_style(engine: str, engines: Sequence[str]) -> dict[str, Any]:

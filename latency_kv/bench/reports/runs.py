@@ -1,7 +1,8 @@
 """Runs: the JSON that a run of the bench leaves, read into checked structs.
 
 Schema 0, the first, has machine and figures; schema 1 has workloads, pauses and what is
-missing as well.  Times are in ns, memory in bytes an entry, spreads are shares.
+missing as well, or scale, from a bench of its own.  Times are in ns, memory in bytes an
+entry, spreads are shares; other units are told.
 
 A file may be damaged or made up: `read_run` answers with a run whose every field is of
 its type and within its bounds, or with a ValueError that names the file and the place.
@@ -28,6 +29,7 @@ __all__ = [
     "FigureRow",
     "MissingRow",
     "PauseRow",
+    "ScaleRow",
     "WorkloadRow",
     "is_ours",
     "read_run",
@@ -127,6 +129,21 @@ class PauseRow(Struct, frozen=True):
     unit: _Name
 
 
+class ScaleRow(Struct, frozen=True):
+    """A row of the bench of scale at one size; theirs is a dict's.
+
+    spread is that of ours between processes, None where a single one was asked.
+    """
+
+    size: _Count
+    row: _Slug
+    title: _Text
+    unit: _Name
+    ours: _Amount | None
+    theirs: _Amount | None = None
+    spread: _Amount | None = None
+
+
 class MissingRow(Struct, frozen=True):
     """What was not measured, and why."""
 
@@ -139,11 +156,12 @@ class BenchRun(Struct, frozen=True):
     """Everything that one run of the bench says."""
 
     machine: dict[_Name, _Text]
-    figures: list[FigureRow]
+    figures: list[FigureRow] = []
     schema: Annotated[int, Meta(ge=0)] = 0
     options: dict[_Name, Any] = {}
     workloads: list[WorkloadRow] = []
     pauses: list[PauseRow] = []
+    scale: list[ScaleRow] = []
     missing: list[MissingRow] = []
 
     def __post_init__(self) -> None:
@@ -155,6 +173,7 @@ class BenchRun(Struct, frozen=True):
         _unique((f.row, f.size, f.peer) for f in self.figures)
         _unique((*row.shape, row.engine) for row in self.workloads)
         _unique((row.workload, row.engine) for row in self.pauses)
+        _unique((row.row, row.size) for row in self.scale)
 
     def rows(self, name: str) -> list[FigureRow]:
         """Return the figures of a row, one for each size and peer."""

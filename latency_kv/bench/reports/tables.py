@@ -19,6 +19,7 @@ from latency_kv.bench.reports.runs import (
     OURS,
     BenchRun,
     FigureRow,
+    ScaleRow,
     WorkloadRow,
     is_ours,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "largest",
     "machine_line",
     "rows_row",
+    "scale_table",
     "workload_row",
 ]
 
@@ -301,6 +303,24 @@ def goals_row(figure: FigureRow) -> tuple[str, ...]:
     """Return the cells under `GOALS_HEAD`."""
     cells = rows_row(figure)
     return (*cells, wording.goal_text(figure), wording.verdict_text(figure))
+
+
+def scale_table(rows: Sequence[ScaleRow]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows: a line for each row, a column for each size.
+
+    A cell has our figure and dict's behind it, and nothing where a size was left out.
+    """
+    sizes = sorted({row.size for row in rows})
+    lines: dict[str, dict[int, str]] = {}
+    for row in rows:
+        ours, theirs = (wording.amount(v, row.unit) for v in (row.ours, row.theirs))
+        beside = f"dict {theirs}" if theirs else ""
+        title = wording.one_line(row.title)
+        lines.setdefault(title, {})[row.size] = "; ".join(filter(None, [ours, beside]))
+    return ["", *map(short, sizes)], [
+        [title, *(cells.get(size, "") for size in sizes)]
+        for title, cells in lines.items()
+    ]
 
 
 def _ratio_cell(figure: FigureRow) -> str:

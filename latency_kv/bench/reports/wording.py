@@ -53,6 +53,8 @@ def amount(value: float | None, unit: str) -> str:
     """Return a value with its unit; nothing for None."""
     if value is None or unit == "ns":
         return quantity(value, unit)
+    if unit == "/s":
+        return rate_text(value)
     return f"{number(value)} {one_line(unit)}"
 
 

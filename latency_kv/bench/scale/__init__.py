@@ -5,7 +5,7 @@
     __main__    options, what fits into this machine, and the report
     rows        what is measured, by name
     process     what one fresh process measures of one engine at one size
-    content     as many keys and values as one likes, in no memory
+    entries     as many as one likes, in no memory
     memory      what a process takes, and what is free
 
 Start at `rows`, then `process`.

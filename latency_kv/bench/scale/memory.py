@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["available", "huge_share", "peak"]
+__all__ = ["available", "in_huge_pages", "peak"]
 
 _MEMINFO: Final = Path("/proc/meminfo")
 _STATUS: Final = Path("/proc/self/status")
@@ -41,10 +41,9 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def huge_share() -> float | None:
-    """Return the share of this process's memory that lies in huge pages."""
-    huge, all_pages = _told(_ROLLUP, "AnonHugePages"), _told(_ROLLUP, "Rss")
-    return huge / all_pages if huge is not None and all_pages else None
+def in_huge_pages() -> int | None:
+    """Return how much of this process's memory lies in huge pages, in bytes."""
+    return _told(_ROLLUP, "AnonHugePages")
 
 
 def _told(path: Path, name: str) -> int | None:

@@ -14,7 +14,6 @@ Every answer is checked, outside of what is timed.  Prints the values by row, as
 from __future__ import annotations
 
 import _thread
-import gc
 import json
 import sys
 import time
@@ -34,15 +33,14 @@ from latency_kv.bench.keys import (
     KEY_SIZE,
     VALUE_SIZE,
     batches,
-    cut,
     fresh,
     pairs,
     random_block,
 )
 from latency_kv.bench.native import operator
 from latency_kv.bench.peers import STORE, Engine, peer
-from latency_kv.bench.scale.content import Content
-from latency_kv.bench.scale.memory import huge_share, peak
+from latency_kv.bench.scale.entries import Entries
+from latency_kv.bench.scale.memory import in_huge_pages, peak
 from latency_kv.bench.timing import percentile, spans_loop, timed_loop
 from latency_kv.checkpoints.directory import CheckpointDirectory
 from latency_kv.core.snapshot import StateSnapshot
@@ -95,29 +93,34 @@ class _Longest:
         return self._kept[0], self._kept[-1]
 
 
-def _filled(engine: Engine, content: Content, values: _Values) -> Any:
+def _filled(engine: Engine, entries: Entries, values: _Values) -> Any:
     """Fill a new engine and weigh it."""
     run = timed_loop(engine.name, "key, value", engine.put)
     # What a first use brings into memory is not the engine's.
-    run(engine.make(()), [*islice(content.batches(), 1)])
-    before = resident()
+    run(engine.make(()), [*islice(entries.batches(), 1)])
+    before, huge_before = resident(), in_huge_pages()
     target = engine.make(())
-    spent = run(target, content.batches())
-    values["fill"] = content.size / spent * 1e9
-    values["memory"] = (resident() - before) / content.size
-    if len(target) != content.size:
+    spent = run(target, entries.batches())
+    values["fill"] = entries.size / spent * 1e9
+    grown, huge = resident() - before, in_huge_pages()
+    values["memory"] = grown / entries.size
+    if huge is not None and huge_before is not None:
+        # A tiny store fits into what was there before; and pages of that may be joined.
+        share = (huge - huge_before) / grown if grown > 0 else 0.0
+        values["share"] = 100 * min(1.0, share)
+    if len(target) != entries.size:
         raise WrongAnswerError(f"{len(target)} entries are there")
     return target
 
 
-def _puts(engine: Engine, content: Content) -> _Values:
+def _puts(engine: Engine, entries: Entries) -> _Values:
     """Fill a new engine with a clock around every put."""
-    target, longest = engine.make(()), _Longest(content.size)
-    _spans(engine, target, content.batches(), longest)
-    if len(target) != content.size:
+    target, longest = engine.make(()), _Longest(entries.size)
+    _spans(engine, target, entries.batches(), longest)
+    if len(target) != entries.size:
         raise WrongAnswerError(f"{len(target)} entries are there")
-    most, most_of_all = longest.values()
-    return {"fill-longest": most, "fill-p999": most_of_all}
+    most, p999 = longest.values()
+    return {"fill-longest": most, "fill-p999": p999}
 
 
 def _spans(engine: Engine, target: Any, source: _Batches, longest: _Longest) -> None:
@@ -154,10 +157,10 @@ def _find(store: InMemoryStore, keys: bytes) -> float | None:
     return median(spans)
 
 
-def _scan(store: InMemoryStore, content: Content) -> float:
+def _scan(store: InMemoryStore, entries: Entries) -> float:
     """Return the ns of an entry of a scan of 100."""
     run = timed_loop(STORE.name, "start", STORE.scan)
-    prefixes = content.prefixes(SCANS)
+    prefixes = entries.prefixes(SCANS)
     for prefix in prefixes[:_CHECKED]:
         keys = [key for key, _ in store.prefix_scan(prefix)]
         if len(keys) != GROUP or keys != sorted(keys):
@@ -247,41 +250,51 @@ def _checkpoint(
     return {"checkpoint": ended - begin, "checkpoint-longest": longest}
 
 
-def _store(content: Content, folder: Path) -> _Values:
+def _store(entries: Entries, folder: Path) -> _Values:
     values: _Values = {}
-    store = _reads(content, values)
-    asked, stored = _sampled(content)
-    before, begin = resident(), perf_counter_ns()
-    next(iter(store))
-    values["index"] = perf_counter_ns() - begin
-    indexed = (resident() - before) / content.size
-    values["memory-index"] = (values["memory"] or 0) + indexed
-    values["scan"] = _scan(store, content)
-    values["snapshot"] = _pause(store, store.snapshot, asked, stored, SNAPSHOTS)
-    others = _others(asked)
-    values |= _hold(store, asked, others)
+    store: InMemoryStore = _filled(STORE, entries, values)
+    # Before the sample, whose memory the index could use again.
+    _index(store, values)
+    keys, stored = _read(store, entries, values)
+    values["scan"] = _scan(store, entries)
+    values["snapshot"] = _pause(store, store.snapshot, keys, stored, SNAPSHOTS)
+    values |= _hold(store, keys, _others(keys))
     values |= _encode(store)
-    gc.collect()
-    values |= _checkpoint(store, asked, stored, folder)
+    values |= _checkpoint(store, keys, stored, folder)
     values["peak"] = peak() / _MEGA
     return values
 
 
-def _reads(content: Content, values: _Values) -> InMemoryStore:
-    """Fill a store and read it from Python and from Cython."""
-    store: InMemoryStore = _filled(STORE, content, values)
-    keys, stored = _sampled(content)
+def _reads(entries: Entries) -> _Values:
+    values: _Values = {}
+    store: InMemoryStore = _filled(STORE, entries, values)
+    _read(store, entries, values)
+    return values
+
+
+def _index(store: InMemoryStore, values: _Values) -> None:
+    """Make the first ordered access, and weigh what it has built."""
+    before, begin = resident(), perf_counter_ns()
+    next(iter(store))
+    values["index"] = perf_counter_ns() - begin
+    grown = (resident() - before) / len(store)
+    values["memory-index"] = (values["memory"] or 0.0) + grown
+
+
+def _read(
+    store: InMemoryStore, entries: Entries, values: _Values
+) -> tuple[bytes, bytes]:
+    """Read a sample from Python and from Cython; return it."""
+    keys, stored = _sampled(entries)
     _check(store, keys, stored)
     values["get"] = _get(STORE.name, STORE.get, store, keys)
     values["find"] = _find(store, keys)
-    share = huge_share()
-    values["huge-share"] = None if share is None else 100 * share
-    return store
+    return keys, stored
 
 
-def _restore(content: Content, folder: Path) -> _Values:
+def _restore(entries: Entries, folder: Path) -> _Values:
     (info,) = CheckpointDirectory(folder).list()
-    keys, _ = _sampled(content)
+    keys, _ = _sampled(entries)
     others = _others(keys)
     begin = perf_counter_ns()
     snapshot = StateSnapshot.open(info.path)
@@ -295,17 +308,17 @@ def _restore(content: Content, folder: Path) -> _Values:
     begin = perf_counter_ns()
     store = InMemoryStore.from_snapshot(StateSnapshot.from_bytes(image))
     values["restore"] = perf_counter_ns() - begin
-    if len(store) != content.size:
+    if len(store) != entries.size:
         raise WrongAnswerError(f"{len(store)} entries were restored")
     _check(store, keys, others)
     return values
 
 
-def _dict(content: Content) -> _Values:
+def _dict(entries: Entries) -> _Values:
     values: _Values = {}
     engine = peer("dict")
-    target = _filled(engine, content, values)
-    keys, stored = _sampled(content)
+    target = _filled(engine, entries, values)
+    keys, stored = _sampled(entries)
     _check(target, keys, stored)
     values["get"] = _get(engine.name, engine.get, target, keys)
     values["snapshot"] = _pause(target, target.copy, keys, stored, COPIES)
@@ -313,8 +326,8 @@ def _dict(content: Content) -> _Values:
     return values
 
 
-def _sampled(content: Content) -> tuple[bytes, bytes]:
-    return content.sample(min(SAMPLE, content.size))
+def _sampled(entries: Entries) -> tuple[bytes, bytes]:
+    return entries.sample(min(SAMPLE, entries.size))
 
 
 def _others(keys: bytes) -> bytes:
@@ -338,23 +351,21 @@ def _count(block: bytes) -> int:
     return len(block) // KEY_SIZE
 
 
-def measure(kind: str, content: Content, folder: Path) -> _Values:
+def measure(kind: str, entries: Entries, folder: Path) -> _Values:
     """Return what a process of this kind measures, by row."""
     if kind == "store":
-        return _store(content, folder)
+        return _store(entries, folder)
     if kind == "restore":
-        return _restore(content, folder)
+        return _restore(entries, folder)
     if kind == "reads":
-        values: _Values = {}
-        _reads(content, values)
-        return values
+        return _reads(entries)
     if kind == "dict":
-        return _dict(content)
-    return _puts(peer("dict") if kind == "dict-puts" else STORE, content)
+        return _dict(entries)
+    return _puts(peer("dict") if kind == "dict-puts" else STORE, entries)
 
 
 def _main(kind: str, size: int, folder: Path) -> None:
-    print(json.dumps(measure(kind, Content(size), folder)))
+    print(json.dumps(measure(kind, Entries(size), folder)))
 
 
 if __name__ == "__main__":
