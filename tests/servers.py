@@ -177,9 +177,11 @@ class Server(ABC):
         _wait(lambda: not any(map(runs, children)), "its processes to end")
 
     def pause(self) -> None:
-        """Let it hang: connections stay, and nobody answers."""
-        for process in (self.pid, *_children(self.pid)):
+        """Let it hang: connections stay, and nobody answers; no call of it is under way."""
+        processes = self.pid, *_children(self.pid)
+        for process in processes:
             _signal(process, signal.SIGSTOP)
+        _wait(lambda: all(map(_hangs, processes)), f"{self!r} to hang")
         self.is_paused = True
 
     def resume(self) -> None:
@@ -315,7 +317,9 @@ class RedisCluster:
         *,
         certificates: Path | None = None,
     ) -> None:
-        options = CLUSTER_OPTIONS | (TLS_OPTIONS if certificates else {}) | (options or {})
+        options = (
+            CLUSTER_OPTIONS | (TLS_OPTIONS if certificates else {}) | (options or {})
+        )
         self.nodes = [
             RedisServer(options, certificates=certificates) for _ in range(NODES)
         ]
@@ -627,14 +631,26 @@ def runs(process: int) -> bool:
     return _status(Path(f"/proc/{process}"))[0] == "runs"
 
 
+def _hangs(process: int) -> bool:
+    """Whether all threads of a process are stopped, or it has ended."""
+    tasks = Path(f"/proc/{process}/task").glob("*")
+    return all(_state(path)[0] in "TtZX" for path in tasks)
+
+
 def _status(path: Path) -> tuple[str, int]:
     """Whether a process runs, and who started it."""
+    state, parent = _state(path)
+    return "ended" if state in "ZX" else "runs", parent
+
+
+def _state(path: Path) -> tuple[str, int]:
+    """The letter of what a process does, X where there is none, and who started it."""
     try:
         # The name, in parentheses, may hold any character.
         state, parent, *_ = (path / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return "ended", 0
-    return "ended" if state in "ZX" else "runs", int(parent)
+        return "X", 0
+    return state, int(parent)
 
 
 def _signal(process: int, number: int) -> None:

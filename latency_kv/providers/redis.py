@@ -64,7 +64,8 @@ class RedisStateStore(RedisStates):
 
     A key has at most MAX_KEY_SIZE bytes, a value what the server takes.  The server must
     not evict (`maxmemory-policy noeviction`, which is its default): what it evicts is
-    gone.  Belongs to one event loop, of asyncio.
+    gone.  Neither Sentinel nor Unix sockets are known: a host that has another server
+    after a failover has to keep its name.  Belongs to one event loop, of asyncio.
     """
 
     set_many_is_atomic: Final = True

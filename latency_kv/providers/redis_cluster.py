@@ -109,7 +109,9 @@ class RedisClusterStateStore(RedisStates):
 
     url is 'redis-cluster://USER:PASSWORD@HOST:PORT,HOST:PORT/NAMESPACE', with as many of
     the nodes as one likes to name, or 'rediss-cluster:' for TLS.  User, password and
-    certificates may stand elsewhere, as RedisStateStore has it.
+    certificates may stand elsewhere, as RedisStateStore has it.  The nodes have to be
+    reachable by what they call themselves: see `cluster-announce-ip`,
+    `cluster-announce-hostname` and `cluster-preferred-endpoint-type`.
 
     buckets is into how many parts a namespace is divided, BUCKETS unless it has a number
     already; to open it with another one is a ValueError.  When a write returns, so many

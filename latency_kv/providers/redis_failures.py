@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from redis.exceptions import RedisError
 
-from latency_kv.providers.redis_link import Hopeless, LinkError, Unsent, shown
+from latency_kv.providers.redis_link import Hopeless, LinkError, Unsent, quoted
 
 __all__ = ["Failure", "cause_of", "code_of", "errno_of", "may_pass", "told"]
 
@@ -115,7 +115,7 @@ def told(failure: Failure) -> str:
         reason = failure.reason
     else:
         said = str(failure).partition(" script: ")[0].removeprefix(f"{code} ")
-        reason = f"the server refuses it: {shown(f'{code} {said}')}".rstrip(".")
+        reason = f"the server refuses it: {quoted(f'{code} {said}')}".rstrip(".")
     advice = _ADVICE.get(code)
     return f"{reason}; {advice}" if advice else reason
 

@@ -49,7 +49,7 @@ __all__ = [
     "Unsent",
     "addresses",
     "link_options",
-    "shown",
+    "quoted",
 ]
 
 TIMEOUT_S: Final = 5.0
@@ -451,7 +451,7 @@ async def _read_confirmation(
 
 def _link_error(error: BaseException, timeout: float, *, is_sent: bool) -> LinkError:
     """Return what a failure of a connection means."""
-    text = shown(str(error))
+    text = quoted(str(error))
     if isinstance(error, AttributeError):
         text = "it was closed"
     if is_sent and type(error) is TimeoutError:
@@ -467,7 +467,7 @@ def _link_error(error: BaseException, timeout: float, *, is_sent: bool) -> LinkE
     return kind(f"there is no connection: {text}", error)
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text that is not ours for a message: not too long, and printable."""
     text = text[:_SHOWN_SIZE] + "..." * (len(text) > _SHOWN_SIZE)
     return text if text.isprintable() else ascii(text)[1:-1]

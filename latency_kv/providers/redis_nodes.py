@@ -29,7 +29,7 @@ from latency_kv.providers.redis_link import (
     LinkOptions,
     RedisLink,
     Unsent,
-    shown,
+    quoted,
 )
 
 __all__ = ["Node", "RedisNodes", "is_nameless"]
@@ -131,7 +131,7 @@ class RedisNodes:
         timeout = min(self._options.timeout, _ASKING_S)
         answer = (await link.exchange([(b"CLUSTER", b"SLOTS")], timeout))[0]
         if isinstance(answer, RedisError):
-            raise Unsent(f"it tells no map of its slots: {shown(str(answer))}", answer)
+            raise Unsent(f"it tells no map of its slots: {quoted(str(answer))}", answer)
         try:
             masters = dict(_masters(answer, address.host))
         except (AttributeError, LookupError, TypeError, ValueError) as error:

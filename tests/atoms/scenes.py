@@ -1,6 +1,7 @@
 """Scenes: what the tests of atoms set up, and look at afterwards.
 
     noted          an atom that notes its runs and clean-ups: +a1, -a1, +a2
+    failing_atom   one whose clean-ups raise
     Held           an atom whose factory goes on when the test lets it
     together       calls made one after the other that then go on side by side
     setting        an event that is set in any case
@@ -10,6 +11,7 @@
 Knows of the atoms only their public words. Start at `noted`.
 """
 
+import functools
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +56,24 @@ def noted(
         return value
 
     return named(name, factory, *deps)
+
+
+def failing(text: str) -> None:
+    raise OSError(text)
+
+
+def failing_atom(log: list[str], name: str, *texts: str) -> Atom[str]:
+    """An atom whose clean-ups raise these, and one that does not runs last."""
+
+    def add(ctx: AtomContext) -> None:
+        for text in texts:
+            ctx.cleanup(functools.partial(failing, text))
+
+    return noted(log, name, then=add)
+
+
+class Thing:
+    """What can be referred to weakly."""
 
 
 class Held:

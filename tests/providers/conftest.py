@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from latency_kv.providers import back_off
 from servers import HOST, PostgresqlServer, RedisCluster, RedisServer
 
 # Its asserts are tests', and say what they compare.
@@ -72,6 +73,12 @@ def certificates() -> Iterator[Path]:
         for path in folder.iterdir():
             path.chmod(0o644)
         yield folder
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries again does so at once, and as often as usual."""
+    monkeypatch.setattr(back_off, "_FIRST_S", 0.001)
 
 
 def pytest_collection_modifyitems(

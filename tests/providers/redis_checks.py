@@ -3,7 +3,11 @@
 Knows the layout of the entries. Start at `check_index`.
 """
 
+from collections.abc import Sequence
+
 from servers import RedisServer
+
+SHOWN = 5
 
 
 def raw(node: RedisServer, *command: str) -> list[str]:
@@ -31,10 +35,17 @@ def values(node: RedisServer, namespace: str) -> set[tuple[str, str]]:
     return found
 
 
-def check_index(node: RedisServer, namespace: str) -> int:
-    """Compare the values with the index, and count them; nobody may write."""
-    there, listed = values(node, namespace), members(node, namespace)
-    assert there == listed, sorted(there ^ listed)[:5]
+def check_index(nodes: Sequence[RedisServer], namespace: str) -> int:
+    """Compare the values of all masters with their indexes, and count them.
+
+    Nobody may write.
+    """
+    there: set[tuple[str, str]] = set()
+    for node in nodes:
+        own, listed = values(node, namespace), members(node, namespace)
+        assert own == listed, sorted(own ^ listed)[:SHOWN]
+        assert not there & own, "an entry is on two nodes"
+        there |= own
     return len(there)
 
 

@@ -11,6 +11,7 @@ Start at `test_killed_master_has_lost_nothing_acknowledged`.
 """
 
 import time
+from collections.abc import Iterator
 from random import Random
 
 import anyio
@@ -19,6 +20,7 @@ import pytest
 
 from latency_kv.providers.state_stores import open_state_store
 from providers.ledger import Ledger
+from providers.redis_checks import check_index
 from servers import RedisCluster
 
 pytestmark = pytest.mark.anyio
@@ -48,26 +50,34 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    """A cluster whose masters die, and are there again after each trial."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
 async def test_killed_master_has_lost_nothing_acknowledged(
-    full: bool, seed: int
+    cluster: RedisCluster, full: bool, seed: int
 ) -> None:
     random = Random(seed)
-    with RedisCluster() as cluster:
-        for number in range(FULL_TRIALS if full else 1):
-            deadline = HASTY_S if number % 4 in (1, 2) else PATIENT_S
-            await fail_over(
-                cluster,
-                random,
-                lag_s=LAGS_S[number % len(LAGS_S)],
-                hangs=number % 5 == 4,
-                url_options=f"deadline={deadline}&timeout={TIMEOUT_S}",
-            )
+    for number in range(FULL_TRIALS if full else 1):
+        deadline = HASTY_S if number % 4 in (1, 2) else PATIENT_S
+        await fail_over(
+            cluster,
+            random,
+            lag_s=LAGS_S[number % len(LAGS_S)],
+            hangs=number % 5 == 4,
+            url_options=f"deadline={deadline}&timeout={TIMEOUT_S}",
+        )
 
 
-async def test_failover_loses_what_nobody_waited_for(seed: int) -> None:
+async def test_failover_loses_what_nobody_waited_for(
+    cluster: RedisCluster, seed: int
+) -> None:
     """Else the trials above would prove nothing."""
     lost = pytest.raises(AssertionError, match="not as acknowledged")
-    with RedisCluster() as cluster, lost:
+    with lost:
         await fail_over(
             cluster, Random(seed), lag_s=LAGS_S[0], url_options="replicas=0"
         )
@@ -116,22 +126,7 @@ async def fail_over(
             f"cluster was whole after {whole_s:.2f} s; {ledger.report()}"
         )
     # First: a store that lists keys may mend the index.
-    await anyio.to_thread.run_sync(check_index, cluster, f"trial-{seed}")
+    masters = await anyio.to_thread.run_sync(cluster.masters)
+    assert await anyio.to_thread.run_sync(check_index, masters, f"trial-{seed}")
     async with open_state_store(url) as other:
         await ledger.check(other)
-
-
-def check_index(cluster: RedisCluster, namespace: str) -> None:
-    """Compare the nodes' values with their ordered indexes, beside any provider."""
-    values: set[str] = set()
-    listed: set[str] = set()
-    for node in cluster.masters():
-        for name in node.cli("--scan", "--pattern", f"*{namespace}*:d:*").split():
-            bucket, key = name.split(":d:", 1)
-            values.add(f"{bucket} {key}")
-        for name in node.cli("--scan", "--pattern", f"*{namespace}*:i").split():
-            bucket = name.removesuffix(":i")
-            keys = node.cli("zrange", name, "0", "-1").split()
-            listed |= {f"{bucket} {key}" for key in keys}
-    assert values, "no value is where this looks"
-    assert values == listed, sorted(values ^ listed)[:5]

@@ -117,9 +117,9 @@ class TestPostgresqlOnAWire(WireChecks):
     path = "/shop"
 
     # What the provider does not show yet.
-    test_cancelled_close_leaves_no_connection = None
+    test_cancelled_close_leaves_no_connection = None  # type: ignore[assignment]
     test_close_waits_for_what_takes_several_steps = None
-    test_store_that_was_never_opened_closes_on_any_loop = None
+    test_store_that_was_never_opened_closes_on_any_loop = None  # type: ignore[assignment]
 
     @pytest.fixture
     def place(self, postgresql_server: PostgresqlServer) -> PostgresqlServer:
@@ -352,6 +352,7 @@ async def test_table_that_was_dropped_is_told_of(database: str) -> None:
         await store.set("a", 1)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_failed_opening_is_one_for_all_who_wait(wire: Wire) -> None:
     wire.refuse = 1_000
     store = PostgresqlStateStore(f"postgresql://u:p@{HOST}:{wire.port}/postgres")
@@ -439,6 +440,7 @@ async def test_sessions_ended_under_load_lose_nothing(
     assert ledger.errors["OutcomeUnknownError"], "no write was on its way"
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_server_that_is_away_for_a_moment_is_waited_for() -> None:
     with PostgresqlServer() as server:
         async with PostgresqlStateStore(server.url) as store:
@@ -521,6 +523,7 @@ async def test_full_disk_is_told_of() -> None:
         await store.aclose()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_too_many_connections_are_told_of() -> None:
     options = {"max_connections": "5", "superuser_reserved_connections": "0"}
     with PostgresqlServer(options) as server:

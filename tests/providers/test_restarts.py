@@ -123,6 +123,11 @@ def on_power_disk(
 
 
 def cut(server: Server, disk: PowerDisk) -> None:
+    """Cut the power at any moment but amid a sync.
+
+    There the system tells the server that all is well, and keeps nothing of it.
+    """
+    server.pause()
     disk.cut()
     server.kill()
 

@@ -8,7 +8,8 @@
     mute        the next request arrives, and only what is said at once comes back
     lie         the next answer is another one, to what has `lie_about` in it
 
-A request is whatever the client sends at once. `passed` counts those that arrived.
+A request is whatever the client sends at once. `passed` counts those that arrived. What
+is set as `always` happens to all of them.
 
 Knows TCP, no protocol, and asyncio only. Start at `Wire`.
 """
@@ -41,6 +42,7 @@ class Wire:
         self.connected = 0
         self.refuse = 0
         self.next: Fault | None = None
+        self.always: Fault | None = None
         self.lie: bytes | None = None
         self.lie_about = b""
         self._writers: set[asyncio.StreamWriter] = set()
@@ -105,7 +107,7 @@ class Wire:
         async def requests() -> None:
             nonlocal is_deaf, is_mute, lie
             while request := await reader.read(_SIZE):
-                fault, self.next = self.next, None
+                fault, self.next = self.next or self.always, None
                 if fault == "cut":
                     return
                 if fault == "hang":
