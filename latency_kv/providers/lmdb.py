@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import ceil
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
@@ -120,8 +121,9 @@ class LmdbStateStore:
         # The one that has this store among its users, and the same once it is open.
         self._environment: LmdbEnvironment | None = None
         self._ready: LmdbEnvironment | None = None
-        self._opening_count = 0
-        self._none_opens: Event | None = None
+        # Openings and listings that go on, which the end waits for.
+        self._busy_count = 0
+        self._idle: Event | None = None
         self._closed = False
         self.clock = clock
 
@@ -168,9 +170,9 @@ class LmdbStateStore:
         The last store of the process that has it closes it, and ends its thread.
         """
         self._closed = True
-        while self._opening_count:
-            self._none_opens = Event()
-            await self._none_opens.wait()
+        while self._busy_count:
+            self._idle = Event()
+            await self._idle.wait()
         environment, self._environment, self._ready = self._environment, None, None
         if environment is not None:
             await environment.release().reached()
@@ -226,14 +228,18 @@ class LmdbStateStore:
         """
         self._demand_open()
         raw = key_bytes(prefix, what="prefix")
+        environment = self._ready or await self._opened(None, StateReadError)
         found: list[str] = []
         after: str | None = None
-        while True:
-            page, ends = await self._page(raw, after)
-            found += [key for key in page if self._is_live(ends[key])] if ends else page
-            if len(page) < _PAGE_COUNT:
-                return found
-            after = page[-1]
+        with self._busy():
+            while True:
+                page, ends = await self._page(environment, raw, after)
+                found += (
+                    [key for key in page if self._is_live(ends[key])] if ends else page
+                )
+                if len(page) < _PAGE_COUNT:
+                    return found
+                after = page[-1]
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
@@ -243,7 +249,9 @@ class LmdbStateStore:
 
         async def page(after: str | None) -> Iterable[str]:
             nonlocal ends
-            keys, ends = await self._page(raw, after)
+            self._demand_open()
+            environment = self._ready or await self._opened(None, StateReadError)
+            keys, ends = await self._page(environment, raw, after)
             return keys
 
         return KeyPages(page, lambda key: not ends or self._is_live(ends[key]))
@@ -312,15 +320,14 @@ class LmdbStateStore:
             await self._write(None, work, sum(len(raw) for _, raw in entries))
 
     async def _page(
-        self, prefix: bytes, after: str | None
+        self, environment: LmdbEnvironment, prefix: bytes, after: str | None
     ) -> tuple[list[str], dict[str, bytes]]:
         """Return the next keys with the prefix, over or not, and their ends if any."""
-        environment = self._ready or await self._opened(None, StateReadError)
         if len(prefix) > self._max_key_size:
             return [], {}
         last = None
         if after is not None:
-            last = self._packed(after)
+            last = self._prefix + key_bytes(after)
             # Between two pages it is the turn of others.
             await checkpoint()
         skipped, start = len(self._prefix), self._prefix + prefix
@@ -363,21 +370,27 @@ class LmdbStateStore:
         if self._environment is None:
             self._environment = LmdbEnvironment.shared(self._path, self._map_size)
         environment = self._environment
-        self._opening_count += 1
-        try:
-            await environment.opened()
-        except (lmdb.Error, OSError) as error:
-            # The first of those who waited; the next call tries again.
-            if self._environment is environment:
-                self._environment = None
-                environment.release()
-            raise self._failed(kind, error, key) from error
-        finally:
-            self._opening_count -= 1
-            if self._none_opens is not None and not self._opening_count:
-                self._none_opens.set()
+        with self._busy():
+            try:
+                await environment.opened()
+            except (lmdb.Error, OSError) as error:
+                # The first of those who waited; the next call tries again.
+                if self._environment is environment:
+                    self._environment = None
+                    environment.release()
+                raise self._failed(kind, error, key) from error
         self._ready = environment
         return environment
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        self._busy_count += 1
+        try:
+            yield
+        finally:
+            self._busy_count -= 1
+            if self._idle is not None and not self._busy_count:
+                self._idle.set()
 
     async def _write(self, key: str | None, work: LmdbWork[T], size: int = 0) -> T:
         """Do the work, and a little of what is due besides."""

@@ -281,15 +281,15 @@ class PostgresqlStateStore:
 
         A page at a time, as `iter_keys` does, so that no statement takes long.
         """
-        self._connections.demand_open()
-        first = key_bytes(prefix, what="prefix")
-        found: list[str] = []
-        page = await self._page(first, None)
-        found += page
-        while len(page) == _PAGE_COUNT:
-            page = await self._page(first, found[-1])
+        with self._connections.running():
+            first = key_bytes(prefix, what="prefix")
+            found: list[str] = []
+            page = await self._page(first, None, is_step=True)
             found += page
-        return found
+            while len(page) == _PAGE_COUNT:
+                page = await self._page(first, found[-1], is_step=True)
+                found += page
+            return found
 
     def iter_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Iterate over the keys that start with the prefix, by their UTF-8 bytes."""
@@ -386,7 +386,9 @@ class PostgresqlStateStore:
             is_write=is_write,
         )
 
-    async def _page(self, prefix: bytes, after: str | None) -> dict[str, float]:
+    async def _page(
+        self, prefix: bytes, after: str | None, *, is_step: bool = False
+    ) -> dict[str, float]:
         """Return the next keys with the prefix, and when each ends, by our own clock."""
         # The lowest key above the last one.
         start = prefix if after is None else key_bytes(after) + b"\0"
@@ -394,7 +396,10 @@ class PostgresqlStateStore:
         stop = successor(prefix) or b"\xff"
         asked = time.monotonic()
         rows = await self._connections.run(
-            lambda connection: connection.fetch(_PAGE, self._raw_namespace, start, stop)
+            lambda connection: connection.fetch(
+                _PAGE, self._raw_namespace, start, stop
+            ),
+            is_step=is_step,
         )
         return {
             key_text(raw): inf if left is None else asked + left for raw, left in rows

@@ -19,8 +19,8 @@ import errno
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, unquote, urlencode
 
@@ -121,6 +121,7 @@ class PostgresqlConnections:
         self._connecting: set[asyncio.Task[Any]] = set()
         self._is_prepared = False
         self._closed = False
+        self._ended = False
         self._running_count = 0
         self._idle: asyncio.Event | None = None
 
@@ -148,15 +149,32 @@ class PostgresqlConnections:
         finally:
             self._note_end()
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """What takes several steps: `close` waits for it."""
+        self.demand_open()
+        self._running_count += 1
+        try:
+            yield
+        finally:
+            self._note_end()
+
     async def run(
-        self, act: Act, key: str | None = None, *, is_write: bool = False
+        self,
+        act: Act,
+        key: str | None = None,
+        *,
+        is_write: bool = False,
+        is_step: bool = False,
     ) -> Any:
         """Return what `act` returns of a connection; it makes one statement.
 
-        Raises StateReadError for a read, and for a write StateWriteError if it was not
-        applied and OutcomeUnknownError if nobody knows.
+        A step of what is `running` already is done though `close` was called.  Raises
+        StateReadError for a read, and for a write StateWriteError if it was not applied
+        and OutcomeUnknownError if nobody knows.
         """
-        self.demand_open()
+        if not is_step:
+            self.demand_open()
         self._running_count += 1
         try:
             if not self._is_prepared:
@@ -182,10 +200,13 @@ class PostgresqlConnections:
         finally:
             if self._opening is not None:
                 self._opening.cancel()
-            while self._unused:
-                self._unused.pop()[1].terminate()
-            # What is aborted is closed by the loop, at its next turn.
-            await asyncio.sleep(0)
+            # Nobody waits any more, and what still runs lets go of its own.
+            self._ended = True
+            if self._unused:
+                while self._unused:
+                    self._unused.pop()[1].terminate()
+                # What is aborted is closed by the loop, at its next turn.
+                await asyncio.sleep(0)
 
     def _note_end(self) -> None:
         """Note that one runs no more, which `close` waits for."""
@@ -284,7 +305,9 @@ class PostgresqlConnections:
         """
         now = time.monotonic()
         self._unused.append((now, connection))
-        while now - self._unused[0][0] > _LONGEST_UNUSED_S:
+        while self._ended and self._unused:
+            self._unused.pop()[1].terminate()
+        while self._unused and now - self._unused[0][0] > _LONGEST_UNUSED_S:
             self._unused.popleft()[1].terminate()
         self._places.leave()
 

@@ -110,9 +110,6 @@ class TestLmdbStateStore(StateStoreContract):
 
 
 class TestLmdbChecks(StoreChecks):
-    # What the provider does not show yet.
-    test_close_waits_for_what_takes_several_steps = None
-
     @pytest.fixture
     def place(self, path: Path) -> Path:
         self.clock = Clock()

@@ -116,11 +116,6 @@ class TestPostgresqlOnAWire(WireChecks):
     wrong_limits = {"timeout": -1}, {"timeout": math.nan}
     path = "/shop"
 
-    # What the provider does not show yet.
-    test_cancelled_close_leaves_no_connection = None  # type: ignore[assignment]
-    test_close_waits_for_what_takes_several_steps = None
-    test_store_that_was_never_opened_closes_on_any_loop = None  # type: ignore[assignment]
-
     @pytest.fixture
     def place(self, postgresql_server: PostgresqlServer) -> PostgresqlServer:
         self.server = postgresql_server
