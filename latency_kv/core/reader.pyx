@@ -102,7 +102,10 @@ cdef object IS_FINALIZING = sys.is_finalizing
 
 # Whether a thread of sweep() is running.
 cdef bint SWEEPING = False
-# Long enough to leave the GIL to others, short enough for a million entries a second.
+# What a sweep releases while it holds the GIL, and how long it leaves it to others then:
+# a million entries in a second, where nobody writes.
+cdef enum:
+    SWEEP_BUDGET = 8 * RECLAIM_BUDGET
 _SWEEP_PAUSE = 50e-6
 
 
@@ -114,7 +117,7 @@ def sweep():
     global SWEEPING
     try:
         while ARENA.dead != NULL:
-            reclaim(&ARENA, RECLAIM_BUDGET)
+            reclaim(&ARENA, SWEEP_BUDGET)
             time.sleep(_SWEEP_PAUSE)
     finally:
         SWEEPING = False
