@@ -499,7 +499,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         content = {
             "machine": facts,
-            "figures": [asdict(figure) for figure in figures],
+            "stores": [asdict(figure) for figure in figures],
             "troubles": troubles,
         }
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

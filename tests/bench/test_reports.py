@@ -106,6 +106,26 @@ def made_run(**others: Any) -> dict[str, Any]:
             for size in (1_000, 1_000_000)
             for row, title in (("get", "a get"), ("hostile", HOSTILE))
         ],
+        "stores": [
+            {
+                "store": store,
+                "engine": HOSTILE,
+                "operation": operation,
+                "tasks": tasks,
+                "entries": 1_000,
+                "calls": 100,
+                "ours": 50_000.0 * tasks,
+                "ours_spread": 0.01,
+                "theirs": theirs,
+                "theirs_spread": None,
+                "ratio": theirs and theirs / (50_000.0 * tasks),
+                "cpu_ratio": None,
+                "reached": None,
+            }
+            for store, theirs in (("memory:", 25_000.0), ("redis://a|b:1/", None))
+            for operation in ("set", "list")
+            for tasks in (1, 32)
+        ],
         "missing": [{"workload": "import", "engine": "Redis", "reason": HOSTILE}],
     } | others
 
@@ -223,7 +243,7 @@ def test_tail_ends_with_the_slowest_call() -> None:
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_kept_runs_are_readable(file: Path) -> None:
     run = read_run(file)
-    assert run.figures or run.scale
+    assert run.figures or run.scale or run.stores
     assert tables.machine_line(run.machine)
 
 
@@ -244,7 +264,8 @@ And prose: 1.23.
 """
 
 WORDS = [
-    *("machine", "summary", "ratios", "goals", "rows", "workloads", "scale"),
+    *("machine", "summary", "ratios", "goals", "rows", "workloads", "scale", "stores"),
+    "stores redis",
     "goals from made.json put-new get-fresh",
     "goals\nput-new",
     "rows from made.json put-new from made.json hostile",
@@ -286,6 +307,17 @@ def test_table_has_the_rows_asked_for_in_their_order() -> None:
             ("get-fresh", "1M", "60 ns", "0.60 +- 5.0 %", "**no**"),
         )
     ]
+
+
+def test_stores_stand_beside_their_bare_clients() -> None:
+    run = {"made.json": run_of(made_run())}
+    text = pages.filled(PAGE.format(words="stores"), run)
+    assert "|  |  | 1 task | 32 tasks |" in text
+    assert (
+        "| memory: | set | 50 K/s; bare 25 K/s; 0.50 | 1.6 M/s; bare 25 K/s; 0.016 |"
+    ) in text
+    assert "| redis: | list | 50 K/s | 1.6 M/s |" in text
+    assert "memory" not in pages.filled(PAGE.format(words="stores redis"), run)
 
 
 def test_hostile_name_stays_in_its_cell() -> None:

@@ -220,8 +220,8 @@ def test_url_that_fails_is_told_and_the_others_go_on(
     assert "hunter2" not in said.out + said.err + text
     assert said.out.count("NOT MEASURED: ValueError") == 4
     content = json.loads(text)
-    assert {figure["store"] for figure in content["figures"]} == {"memory:"}
-    assert len(content["figures"]) == 6
+    assert {figure["store"] for figure in content["stores"]} == {"memory:"}
+    assert len(content["stores"]) == 6
     assert len(content["troubles"]) == 4
     assert content["machine"]["connections"]
     assert said.out.index("processor") < said.out.index("memory:")

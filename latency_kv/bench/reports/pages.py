@@ -17,6 +17,7 @@ given; with a single run `from` may be left out.  A block may go on in a second 
     workloads    workloads by name, an engine a line; all
     scale        rows of the bench of scale by name, a size a column, dict's figure
                  behind ours; all that are not of huge pages
+    stores       state stores beside their bare clients, by scheme; all
 
 Start at `filled`.
 """
@@ -30,7 +31,12 @@ from typing import Final
 
 from latency_kv.bench.report import short
 from latency_kv.bench.reports import tables, wording
-from latency_kv.bench.reports.runs import BenchRun, FigureRow, ScaleRow
+from latency_kv.bench.reports.runs import (
+    BenchRun,
+    FigureRow,
+    ScaleRow,
+    StoreRow,
+)
 from latency_kv.bench.scale.rows import HUGE
 
 __all__ = ["BLOCKS", "filled", "runs_named"]
@@ -196,6 +202,16 @@ def _scale(parts: Sequence[_Part]) -> list[str]:
     return _table(*tables.scale_table(rows))
 
 
+def _stores(parts: Sequence[_Part]) -> list[str]:
+    rows: list[StoreRow] = []
+    for part in parts:
+        part.refuse_unknown({row.scheme for row in part.run.stores})
+        rows += [
+            row for row in part.run.stores if not part.rows or row.scheme in part.rows
+        ]
+    return _table(*tables.stores_table(rows))
+
+
 def _scale_rows(part: _Part) -> list[ScaleRow]:
     part.refuse_unknown({row.row for row in part.run.scale})
     if not part.rows:
@@ -223,5 +239,6 @@ BLOCKS: Final[Mapping[str, Callable[[Sequence[_Part]], list[str]]]] = {
     "rows": _rows,
     "workloads": _workloads,
     "scale": _scale,
+    "stores": _stores,
 }
 """What a block can be, by the first word after `figures:`."""

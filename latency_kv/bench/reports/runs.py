@@ -30,6 +30,7 @@ __all__ = [
     "MissingRow",
     "PauseRow",
     "ScaleRow",
+    "StoreRow",
     "WorkloadRow",
     "is_ours",
     "read_run",
@@ -144,6 +145,33 @@ class ScaleRow(Struct, frozen=True):
     spread: _Amount | None = None
 
 
+class StoreRow(Struct, frozen=True):
+    """One operation of a state store by so many tasks, calls a second.
+
+    theirs is the bare client's; ratio is ours / theirs of a call's time, and cpu_ratio
+    that of the processor's.
+    """
+
+    store: _Name
+    engine: _Text
+    operation: _Slug
+    tasks: _Count
+    entries: _Count
+    calls: _Count
+    ours: _Amount
+    ours_spread: _Amount
+    theirs: _Amount | None
+    theirs_spread: _Amount | None
+    ratio: _Amount | None
+    cpu_ratio: _Amount | None
+    reached: bool | None
+
+    @property
+    def scheme(self) -> str:
+        """What the store's URL begins with."""
+        return self.store.partition(":")[0]
+
+
 class MissingRow(Struct, frozen=True):
     """What was not measured, and why."""
 
@@ -162,6 +190,7 @@ class BenchRun(Struct, frozen=True):
     workloads: list[WorkloadRow] = []
     pauses: list[PauseRow] = []
     scale: list[ScaleRow] = []
+    stores: list[StoreRow] = []
     missing: list[MissingRow] = []
 
     def __post_init__(self) -> None:
@@ -174,6 +203,7 @@ class BenchRun(Struct, frozen=True):
         _unique((*row.shape, row.engine) for row in self.workloads)
         _unique((row.workload, row.engine) for row in self.pauses)
         _unique((row.row, row.size) for row in self.scale)
+        _unique((row.store, row.operation, row.tasks) for row in self.stores)
 
     def rows(self, name: str) -> list[FigureRow]:
         """Return the figures of a row, one for each size and peer."""

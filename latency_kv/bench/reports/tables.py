@@ -20,6 +20,7 @@ from latency_kv.bench.reports.runs import (
     BenchRun,
     FigureRow,
     ScaleRow,
+    StoreRow,
     WorkloadRow,
     is_ours,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "machine_line",
     "rows_row",
     "scale_table",
+    "stores_table",
     "workload_row",
 ]
 
@@ -320,6 +322,27 @@ def scale_table(rows: Sequence[ScaleRow]) -> tuple[list[str], list[list[str]]]:
     return ["", *map(short, sizes)], [
         [title, *(cells.get(size, "") for size in sizes)]
         for title, cells in lines.items()
+    ]
+
+
+def stores_table(rows: Sequence[StoreRow]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows: a line for each operation of a store, a column for tasks.
+
+    A cell has our calls a second, the bare client's, and the ratio of a call's time.
+    """
+    counts = sorted({row.tasks for row in rows})
+    lines: dict[tuple[str, str], dict[int, str]] = {}
+    for row in rows:
+        name = f"{wording.one_line(row.scheme)}:"
+        cells = [wording.rate_text(row.ours)]
+        if row.theirs is not None:
+            cells += [f"bare {wording.rate_text(row.theirs)}"]
+            cells += [wording.ratio_text(row.ratio)]
+        lines.setdefault((name, row.operation), {})[row.tasks] = "; ".join(cells)
+    head = ["", "", *(f"{n} task{'s' if n > 1 else ''}" for n in counts)]
+    return head, [
+        [*names, *(cells.get(count, "") for count in counts)]
+        for names, cells in lines.items()
     ]
 
 
