@@ -14,7 +14,7 @@ given; with a single run `from` may be left out.  A block may go on in a second 
     ratios       what latency_kv takes of each peer's time: the first screen
     goals        rows by name, with goal and verdict; all that have a goal
     rows         rows by name; all
-    workloads    workloads by name, an engine a line; all
+    workloads    workloads by name at their largest size, an engine a line; all
     scale        rows of the bench of scale by name, a size a column, dict's figure
                  behind ours; all that are not of huge pages
     stores       state stores beside their bare clients, by scheme; all
@@ -190,10 +190,10 @@ def _workloads(parts: Sequence[_Part]) -> list[str]:
         sized = dict(tables.by_workload(part.run))
         part.refuse_unknown({*sized})
         for name in part.rows or sized:
-            for contest in sized[name]:
-                for row in contest.engines:
-                    cells = tables.workload_row(contest, row)
-                    rows.append([name, short(contest.entries), *cells])
+            contest = tables.largest(sized[name])
+            for row in contest.engines:
+                cells = tables.workload_row(contest, row)
+                rows.append([name, short(contest.entries), *cells])
     return _table(["workload", "entries", *tables.WORKLOAD_HEAD], rows)
 
 
