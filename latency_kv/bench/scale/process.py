@@ -186,9 +186,12 @@ def _pause(
     return median(spans)
 
 
-def _hold(store: InMemoryStore, keys: bytes, values: bytes) -> _Values:
-    """Overwrite under a snapshot, then drop it and wait until nothing is left of it."""
-    _settle()
+def _hold(store: InMemoryStore, keys: bytes, values: bytes, beside: int) -> _Values:
+    """Overwrite under a snapshot, then drop it and wait until nothing is left of it.
+
+    beside is how many threads there are without the one that releases.
+    """
+    _settle(beside)
     taken = store.snapshot()
     spans = array("q")
     run = spans_loop(STORE.name, "key, value", STORE.put, thread_time_ns)
@@ -201,18 +204,18 @@ def _hold(store: InMemoryStore, keys: bytes, values: bytes) -> _Values:
         "held-p999": percentile(spans, 0.999),
         "held-longest": max(spans),
         "drop": pause,
-        "reclaim": pause + _settle(),
+        "reclaim": pause + _settle(beside),
     }
 
 
-def _settle() -> int:
+def _settle(beside: int) -> int:
     """Wait until the thread that releases what nobody holds has ended; the ns of that.
 
     It is not counted before it first has the interpreter.
     """
     begin = seen = now = perf_counter_ns()
-    while now - begin < _GRACE or _thread._count():
-        if _thread._count():
+    while now - begin < _GRACE or _thread._count() > beside:
+        if _thread._count() > beside:
             seen = now
         time.sleep(_POLL)
         now = perf_counter_ns()
@@ -252,13 +255,14 @@ def _checkpoint(
 
 def _store(entries: Entries, folder: Path) -> _Values:
     values: _Values = {}
+    beside = _thread._count()
     store: InMemoryStore = _filled(STORE, entries, values)
     # Before the sample, whose memory the index could use again.
     _index(store, values)
     keys, stored = _read(store, entries, values)
     values["scan"] = _scan(store, entries)
     values["snapshot"] = _pause(store, store.snapshot, keys, stored, SNAPSHOTS)
-    values |= _hold(store, keys, _others(keys))
+    values |= _hold(store, keys, _others(keys), beside)
     values |= _encode(store)
     values |= _checkpoint(store, keys, stored, folder)
     values["peak"] = peak() / _MEGA
