@@ -102,8 +102,8 @@ cdef object IS_FINALIZING = sys.is_finalizing
 
 # Whether a thread of sweep() is running.
 cdef bint SWEEPING = False
-# What a sweep releases while it holds the GIL, and how long it leaves it to others then:
-# a million entries in a second, where nobody writes.
+# What a sweep releases while it holds the GIL, and how long it leaves it to others: a
+# million entries in a second, where nobody writes.
 cdef enum:
     SWEEP_BUDGET = 8 * RECLAIM_BUDGET
 _SWEEP_PAUSE = 50e-6
