@@ -324,10 +324,12 @@ class FileStateStore:
             except _UnchangedError:
                 pass
             except Exception as error:  # noqa: BLE001 - it is raised by each of them
-                # One that comes before they are taken is that of all who wait.
-                for each in taken or self._waiting:
+                if not taken:
+                    # It came before any was: so it is that of all who wait.
+                    taken.extend(self._waiting)
+                    self._waiting.clear()
+                for each in taken:
                     each.fail(error)
-                self._waiting.clear()
 
     def _stamp(self) -> _Stamp | None:
         """Tell which file the document is, and of when; None where there is none."""

@@ -127,6 +127,31 @@ async def test_failure_is_told_to_each_with_its_key(
     assert all(error.__cause__ is not None for error in errors)
 
 
+async def test_who_comes_amid_a_failure_has_a_write_of_its_own(
+    states: FileStateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = states._documents
+    update = documents.update
+    amid, come = anyio.Event(), anyio.Event()
+
+    async def failing(name: str, change: Callable[[Any], Any]) -> None:
+        change(None)
+        monkeypatch.setattr(documents, "update", update)
+        amid.set()
+        await come.wait()
+        raise StateWriteError(name, "the disk is full")
+
+    monkeypatch.setattr(documents, "update", failing)
+    async with (
+        begun(states, {"first": 0}) as errors,
+        begun(states, {"late": 1}) as late,
+    ):
+        await amid.wait()
+        come.set()
+    assert [type(error) for error in errors] == [StateWriteError] and not late
+    assert await states.keys() == ["late"]
+
+
 async def test_failure_of_one_is_not_the_others(
     states: FileStateStore, updates: Gate
 ) -> None:
