@@ -1,10 +1,10 @@
 """Machine: what the rooms need of compiler and processor, and the build's constants.
 
 The one verbatim C block of the core that knows compilers: 128-bit products, unaligned
-loads, prefetching, and the three functions that probe a group of control bytes at a
-time, with SSE2, with NEON, or a word at a time elsewhere.  Each has a form for gcc and
-clang, one for MSVC, and one in plain C.  `-D` options of setup.py set the constants of
-a variant build.
+loads, prefetching, pages given back to the system, and the three functions that probe
+a group of control bytes at a time, with SSE2, with NEON, or a word at a time elsewhere.
+Each has a form for gcc and clang, one for MSVC, and one in plain C.  `-D` options of
+setup.py set the constants of a variant build.
 
 Knows no structure of the store.
 """
@@ -153,6 +153,21 @@ cdef extern from *:
         memcpy(p, &word, 8);
     }
 
+    /* The whole pages in there are zero from now on, and the system has them: what is
+       left of freeing them takes no time. */
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #include <unistd.h>
+    static inline void latency_kv_give_back(char* p, size_t n) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        uintptr_t start = ((uintptr_t)p + page - 1) & ~(page - 1);
+        uintptr_t end = ((uintptr_t)p + n) & ~(page - 1);
+        if (start < end) madvise((void*)start, end - start, MADV_DONTNEED);
+    }
+    #else
+    #define latency_kv_give_back(p, n) ((void)(p), (void)(n))
+    #endif
+
     /* A bit for each of the first LATENCY_KV_CHUNK_SLOTS control bytes that is tag. */
     #define LATENCY_KV_SLOT_MASK ((1u << LATENCY_KV_CHUNK_SLOTS) - 1)
     #if (defined(__SSE2__) || defined(_M_X64)) && !defined(LATENCY_KV_PORTABLE)
@@ -223,6 +238,7 @@ cdef extern from *:
     void store_little_endian64 "latency_kv_store_little_endian64"(
         char* address, uint64_t word
     ) noexcept nogil
+    void give_back "latency_kv_give_back"(char* address, size_t size) noexcept nogil
     uint32_t match "latency_kv_match"(
         const uint8_t* control, uint8_t tag
     ) noexcept nogil

@@ -22,7 +22,7 @@ from latency_kv.core.table cimport Table, table_find
 # Operators compile their own copy of the header rooms.  With any change of a layout or
 # an invariant this number rises here and in reader.pyx, and an operator that was
 # compiled against another one fails to import: the module has no function of that name.
-cdef int layout_3() noexcept nogil
+cdef int layout_4() noexcept nogil
 
 # Let a thread release what a dropped table leaves behind, if it is much; with the GIL.
 cdef void wake_sweeper() noexcept
@@ -46,7 +46,7 @@ cdef class ByteReader:
         """
         cdef Entry* entry
         if NEVER:
-            layout_3()
+            layout_4()
         entry = table_find(&self.table, key, key_size)
         if entry == NULL:
             return image_find(&self.image, key, key_size, value_size)
@@ -75,7 +75,7 @@ cdef class ByteReader:
         cdef Py_ssize_t start = 0, index, found_count = 0
         cdef int size
         if NEVER:
-            layout_3()
+            layout_4()
         for index in range(min(count, BATCH)):
             sizes[index] = key_size
         while start < count:

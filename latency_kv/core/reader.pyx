@@ -44,7 +44,7 @@ from latency_kv.core.sharing cimport (
 )
 from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
 from latency_kv.core.table cimport (
-    Segment, Table, Walk, family_leave, family_new, root_size, table_find,
+    Segment, Table, Walk, family_new, root_size, table_find,
     table_start, walk_next_page,
 )
 from latency_kv.core.views import EntriesView, KeysView, ValuesView
@@ -68,7 +68,7 @@ cdef Arena ARENA
 memset(&ARENA, 0, sizeof(ARENA))
 
 
-cdef int layout_3() noexcept nogil:
+cdef int layout_4() noexcept nogil:
     return 3
 
 
@@ -94,7 +94,19 @@ cdef HashKey draw_secret():
     return secret
 
 
-cdef HashKey SECRET = draw_secret()
+cdef Table start_empty():
+    """A table without entries, which all readers begin with."""
+    cdef Table table
+    memset(&table, 0, sizeof(table))
+    table.arena = &ARENA
+    table.hash = draw_secret()
+    table.family = family_new()
+    if table.family == NULL or table_start(&table):
+        raise MemoryError
+    return table
+
+
+cdef Table NOTHING = start_empty()
 
 # Kept here, where they outlive the modules that they come from.
 cdef object START_THREAD = _thread.start_new_thread
@@ -197,16 +209,9 @@ cdef class ByteReader:
     """
 
     def __cinit__(self):
-        # Whatever becomes of it, a reader has a table to read.
-        self.table.arena = &ARENA
-        self.table.hash = SECRET
-        self.table.family = family_new()
-        if self.table.family == NULL:
-            raise MemoryError
-        if table_start(&self.table):
-            family_leave(self.table.family)
-            self.table.family = NULL
-            raise MemoryError
+        # Whatever becomes of it, a reader has a table to read; nothing here can fail,
+        # or a snapshot would be finalized before its attributes are there.
+        table_share(&NOTHING, &self.table)
 
     def __init__(self, *args, **kwargs):
         raise TypeError(
@@ -214,9 +219,8 @@ cdef class ByteReader:
         )
 
     def __dealloc__(self):
-        if self.table.family != NULL:
-            table_release(&self.table)
-            wake_sweeper()
+        table_release(&self.table)
+        wake_sweeper()
         Py_XDECREF(self.spare[0])
         Py_XDECREF(self.spare[1])
 
@@ -226,10 +230,9 @@ cdef class ByteReader:
         return 0
 
     cdef void adopt(self, Table* source) noexcept:
-        """See what source sees, instead of what this reader saw."""
-        cdef Table old = self.table
+        """See what source, of another reader, sees instead of what this one saw."""
+        table_release(&self.table)
         table_share(source, &self.table)
-        table_release(&old)
         wake_sweeper()
 
     cdef object read(self, object key, object default):

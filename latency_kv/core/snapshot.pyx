@@ -29,6 +29,7 @@ from latency_kv.core.image cimport (
     image_place, image_read_header, image_verify, image_word,
     image_write_checksum, image_write_header,
 )
+from latency_kv.core.machine cimport give_back
 from latency_kv.core.reader cimport ByteReader, reader_get, wake_sweeper
 from latency_kv.core.span cimport span_bytes
 from latency_kv.core.table cimport Status, Table
@@ -42,6 +43,7 @@ from latency_kv.errors import SnapshotCorruptError, SnapshotVersionError
 
 cdef extern from "Python.h":
     Py_buffer* PyMemoryView_GET_BUFFER(object view) noexcept
+    Py_ssize_t Py_REFCNT(object of) noexcept
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() noexcept nogil
@@ -51,6 +53,8 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 cdef enum:
     # Entries between two calls of a progress callback: some milliseconds' work.
     PROGRESS_STEP = 65536
+    # Bytes of an image from which on freeing it would hold others up.
+    GIVEN_BACK_MIN = 1 << 20
 
 # Of what the number of an entry, or no number, tells enough.
 cdef dict FAULTS = {
@@ -96,6 +100,20 @@ cdef class StateSnapshot(ByteReader):
             "a StateSnapshot is made by InMemoryStore.snapshot(), or from an image by "
             "StateSnapshot.from_bytes() or StateSnapshot.open()"
         )
+
+    def __del__(self):
+        # Freeing a large image takes 40 ms a GB, with the GIL: nearly all of it goes
+        # here, without.  Whoever brings the snapshot back meanwhile has it encode anew.
+        cdef bytes encoded = self.encoded
+        cdef Py_ssize_t size
+        cdef char* data
+        self.encoded = None
+        if encoded is not None and Py_REFCNT(encoded) == 1:
+            data = PyBytes_AS_STRING(encoded)
+            size = PyBytes_GET_SIZE(encoded)
+            if size >= GIVEN_BACK_MIN:
+                with nogil:
+                    give_back(data, size)
 
     def get(self, key, default=None):
         """Return the value of key as bytes, or default.  O(1); in an image O(log n)."""
@@ -231,7 +249,7 @@ cdef class StateSnapshot(ByteReader):
             return
         encoded = self.encode(None)
         PyBuffer_FillInfo(
-            view, self, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), True,
+            view, encoded, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded), True,
             flags,
         )
 

@@ -36,6 +36,7 @@ cdef class InMemoryStore(ByteReader):
         const char* stop, Py_ssize_t stop_size,
     ) except -1
 
+    cdef int begin(self) except -1
     cdef int rekey(self) except -1
     cdef int load(self, StateSnapshot snapshot) except -1
     cdef int write(

@@ -87,6 +87,9 @@ cdef class InMemoryStore(ByteReader):
     True
     """
 
+    def __cinit__(self):
+        self.begin()
+
     def __init__(self, mapping_or_pairs=(), *, ordered=False):
         self.ordered = ordered
         self.put_many(mapping_or_pairs)
@@ -613,9 +616,8 @@ cdef class InMemoryStore(ByteReader):
             span_drop(&high)
             span_drop(&low)
 
-    def clear(self):
-        """Delete everything.  O(1): memory comes back with later writes."""
-        cdef Table old = self.table
+    cdef int begin(self) except -1:
+        """Have a new table of its own instead of what it has."""
         cdef Table fresh = self.table
         fresh.family = family_new()
         if fresh.family == NULL:
@@ -626,9 +628,14 @@ cdef class InMemoryStore(ByteReader):
         fresh.index.root = NULL
         fresh.index.pending_count = 0
         fresh.index.node_bytes = 0
+        table_release(&self.table)
         self.table = fresh
-        table_release(&old)
         wake_sweeper()
+        return 0
+
+    def clear(self):
+        """Delete everything.  O(1): memory comes back with later writes."""
+        self.begin()
 
     def snapshot(self):
         """Return a StateSnapshot of the store as it is now.  O(1).

@@ -232,3 +232,65 @@ def test_counting_keys_are_no_attack(full: bool) -> None:
     )
     for _ in range(100 if full else 4):
         run_fresh("-c", program)
+
+
+def large_image() -> StateSnapshot:
+    """A snapshot whose image was asked for, of a megabyte and more."""
+    store = InMemoryStore(
+        (b"%06d" % number, bytes([7]) * 60) for number in range(20_000)
+    )
+    snapshot = store.snapshot()
+    assert len(memoryview(snapshot)) > 1 << 20
+    return snapshot
+
+
+@pytest.mark.parametrize("hold", [StateSnapshot.to_bytes, memoryview])
+def test_image_that_somebody_holds_outlives_its_snapshot(
+    hold: Callable[[StateSnapshot], bytes | memoryview],
+) -> None:
+    snapshot = large_image()
+    image = hold(snapshot)
+    again = bytes(image)
+    del snapshot
+    assert image == again
+
+
+def test_snapshot_brought_back_encodes_its_image_anew() -> None:
+    snapshot = large_image()
+    view = memoryview(snapshot)
+    image = bytes(view)
+    snapshot.__del__()  # type: ignore[attr-defined]
+    assert view == image
+    del view
+    snapshot.__del__()  # type: ignore[attr-defined]
+    assert snapshot.to_bytes() == image
+
+
+def test_others_run_while_a_large_image_is_freed() -> None:
+    run_fresh(
+        "-c",
+        "import _thread, sys, time\n"
+        "from latency_kv import InMemoryStore\n"
+        "store = InMemoryStore((b'%06d' % i, b'v' * 4000) for i in range(20_000))\n"
+        "def other():\n"
+        "    gate.acquire()\n"
+        "    ran.append(1)\n"
+        "sys.setswitchinterval(1000)  # only who lets go of the GIL lets others in\n"
+        "ran = []\n"
+        "for _ in range(500):\n"
+        "    snapshot = store.snapshot()\n"
+        "    snapshot.to_bytes()\n"
+        "    gate = _thread.allocate_lock()\n"
+        "    gate.acquire()\n"
+        "    _thread.start_new_thread(other, ())\n"
+        "    time.sleep(0.01)\n"
+        "    gate.release()\n"
+        "    del snapshot\n"
+        "    if ran:\n"
+        "        break\n"
+        "    while not ran:\n"
+        "        time.sleep(0.001)\n"
+        "    ran.clear()\n"
+        "else:\n"
+        "    raise SystemExit('the GIL was held all the time')\n",
+    )
