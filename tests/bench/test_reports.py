@@ -474,6 +474,21 @@ def test_ratio_that_one_run_lacks_is_a_disagreement(
     assert "MISSING" in capsys.readouterr().out
 
 
+def test_size_that_one_run_did_not_measure_is_no_disagreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is lacking at a size that both did measure is one."""
+    rows = made_run()["workloads"]
+    small = made_run(workloads=[row for row in rows if row["entries"] == 1_000])
+    assert compare(tmp_path, made_run(), small) == compare(tmp_path, small, made_run())
+    assert "one run" in capsys.readouterr().out
+    assert compare(tmp_path, made_run(), small) == 0
+    large = [row | {"ratio": None} for row in rows if row["entries"] > 1_000]
+    owing = made_run(workloads=[*small["workloads"], *large])
+    assert compare(tmp_path, made_run(), owing) == 1
+    assert "MISSING" in capsys.readouterr().out
+
+
 def test_what_cannot_be_judged_is_counted_apart() -> None:
     run = run_of(
         made_run(

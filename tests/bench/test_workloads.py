@@ -332,6 +332,17 @@ def test_manifest_has_the_cells_that_the_table_declares() -> None:
     assert not manifest.left_out
 
 
+def test_shape_of_many_entries_has_one_process() -> None:
+    shapes = (Shape(1_000_000, 16, 16), Shape(10_000_000, 16, 16))
+    tasks = Manifest.of(choice(shapes=shapes, rounds=6), 1 << 40).tasks
+    assert [(task.shape.entries, task.number, task.laps) for task in tasks] == [
+        (1_000_000, 0, 2),
+        (1_000_000, 1, 2),
+        (1_000_000, 2, 2),
+        (10_000_000, 0, 2),
+    ]
+
+
 def test_manifest_of_everything_has_every_cell_once() -> None:
     every = tuple(work.name for work in WORKLOADS)
     engines = tuple(engines_of())

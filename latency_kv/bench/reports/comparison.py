@@ -3,7 +3,7 @@
 Two ratios agree when their intervals, each as wide as the spread that its run prints,
 touch.  A ratio without a spread is one call or one process, and cannot be judged; one
 that a run marks as too wide agrees with everything, and is counted apart; one that only
-one run has is a disagreement.
+one run has is a disagreement, unless the other measured nothing at that size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from latency_kv.bench.timing import WIDE
 
 __all__ = ["Agreement", "Comparison", "compared", "differing", "summary"]
 
-Agreement: TypeAlias = Literal["agree", "too wide", "no spread", "DIFFER", "MISSING"]
+Agreement: TypeAlias = Literal[
+    "agree", "too wide", "no spread", "one run", "DIFFER", "MISSING"
+]
 
 _SAME: Final = ("processor",)
 """What makes two runs those of one machine."""
@@ -35,18 +37,22 @@ class _Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One ratio in both runs, None where a run lacks it."""
+    """One ratio in both runs, None where a run lacks it.
+
+    is_owed: whether both measured something at its size.
+    """
 
     name: str
     first: _Ratio | None
     second: _Ratio | None
+    is_owed: bool = True
 
     @property
     def agreement(self) -> Agreement:
         """Say whether both runs tell the same."""
         first, second = self.first, self.second
         if first is None or second is None:
-            return "MISSING"
+            return "MISSING" if self.is_owed else "one run"
         if first.is_wide or second.is_wide:
             return "too wide"
         if first.spread is None or second.spread is None:
@@ -74,11 +80,19 @@ def compared(first: BenchRun, second: BenchRun) -> list[Comparison]:
                 "not one machine: "
                 f"{wording.one_line(one)!r} and {wording.one_line(other)!r}"
             )
-    ours, theirs = dict(_ratios(first)), dict(_ratios(second))
-    return [
+    ours, theirs = dict(_figures(first)), dict(_figures(second))
+    found = [
         Comparison(name, ours.get(name), theirs.get(name))
         for name in {**ours, **theirs}
     ]
+    both = _sizes(first) & _sizes(second)
+    one, other = dict(_workloads(first)), dict(_workloads(second))
+    found += [
+        Comparison(f"{work} {size} {sides}", one.get(key), other.get(key), size in both)
+        for key in {**one, **other}
+        for work, size, sides in [key]
+    ]
+    return found
 
 
 def differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
@@ -99,20 +113,32 @@ def summary(comparisons: list[Comparison]) -> str:
     return f"{len(comparisons)} ratios: {said or 'nothing to compare'}"
 
 
-def _ratios(run: BenchRun) -> Iterator[tuple[str, _Ratio]]:
+def _figures(run: BenchRun) -> Iterator[tuple[str, _Ratio]]:
     for figure in run.figures:
         if figure.ratio is not None:
             words = [figure.row, short(figure.size), wording.one_line(figure.peer)]
             name = " ".join(filter(None, words))
             yield name, _Ratio(figure.ratio, figure.spread, figure.is_wide)
+
+
+def _sizes(run: BenchRun) -> set[str]:
+    return {_size(row.entries, row.key_bytes, row.value_bytes) for row in run.workloads}
+
+
+def _size(entries: int, key_bytes: int, value_bytes: int) -> str:
+    return f"{short(entries)} {key_bytes}+{value_bytes}"
+
+
+def _workloads(run: BenchRun) -> Iterator[tuple[tuple[str, str, str], _Ratio]]:
+    """Give the ratios by workload, size and both sides."""
     for contest in tables.contests(run.workloads):
         by_engine = {row.engine: row for row in contest.engines}
-        sizes = f"{short(contest.entries)} {contest.key_bytes}+{contest.value_bytes}"
+        size = _size(contest.entries, contest.key_bytes, contest.value_bytes)
         for row in filter(lambda row: is_ours(row.engine), contest.engines):
             for peer, ratio in (row.ratio or {}).items():
                 sides = wording.one_line(f"{row.engine} / {peer}")
-                name = f"{contest.workload} {sizes} {sides}"
-                yield name, _between(row, by_engine.get(peer), peer, ratio)
+                key = contest.workload, size, sides
+                yield key, _between(row, by_engine.get(peer), peer, ratio)
 
 
 def _between(

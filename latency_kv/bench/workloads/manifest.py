@@ -1,7 +1,8 @@
 """Manifest: what a run measures, so that nothing is missing unnoticed.
 
     shapes    how many entries of which sizes; a few by default, all with --full
-    tasks     a process for each shape and round, or several where memory is short
+    tasks     several processes for each shape, one where each would take an hour; and
+              more where memory is short
     cells     every (workload, engine, shape) that has to have a figure
 
 A shape of which not even ours and one peer fit into half of the memory that is free is
@@ -64,6 +65,9 @@ LIMITS = {
 
 # What the workloads have in the place of a shape for which no store is filled.
 _OUTSIDE = {"documents": Shape(1, 0, 1 << 10), "import": Shape(0, 0, 0)}
+
+_MANY = 2 * _M
+"""Entries from which on a shape has one process."""
 
 _ENTRY_BYTES = 250
 """What an entry weighs beyond its key and value, in the heaviest engine."""
@@ -134,10 +138,11 @@ class Manifest:
         groups: list[list[str]],
     ) -> None:
         names = [work.name for work in works]
+        processes = 1 if shape.entries > _MANY else choice.processes
         laps = max(1, -(-choice.rounds // choice.processes))
         weight = shape.key_bytes + shape.value_bytes
         calls = min(choice.calls, max(100, _BLOCK_BYTES // max(1, weight)))
-        for number, engines in product(range(choice.processes), groups):
+        for number, engines in product(range(processes), groups):
             self.tasks.append(Task(shape, names, engines, calls, laps, number))
         asked = dict.fromkeys(name for engines in groups for name in engines)
         self.cells += [
