@@ -320,6 +320,17 @@ def test_stores_stand_beside_their_bare_clients() -> None:
     assert "memory" not in pages.filled(PAGE.format(words="stores redis"), run)
 
 
+def test_agreement_tells_what_differs_and_counts_the_rest() -> None:
+    far = changed(lambda run: run["figures"][1].update(ratio=0.7))
+    runs = {"a.json": run_of(made_run()), "b.json": run_of(far)}
+    words = "agreement from a.json from b.json"
+    lines = pages.filled(PAGE.format(words=words), runs).splitlines()
+    assert "8 ratios: 7 agree, 1 DIFFER." in lines
+    assert "| get-fresh 1M dict | 0.60 +- 5.0 % | 0.70 +- 5.0 % |" in lines
+    same = {"a.json": runs["a.json"], "b.json": runs["a.json"]}
+    assert "| get-fresh" not in pages.filled(PAGE.format(words=words), same)
+
+
 def test_hostile_name_stays_in_its_cell() -> None:
     text = pages.filled(
         PAGE.format(words="rows hostile"), {"made.json": run_of(made_run())}
@@ -338,6 +349,7 @@ def test_hostile_name_stays_in_its_cell() -> None:
         (PAGE.format(words="goals lost"), "line 3: made.json has no row lost"),
         (PAGE.format(words="machine lost"), "line 3: it takes no rows: lost"),
         (PAGE.format(words="workloads lost"), "line 3: made.json has no row lost"),
+        (PAGE.format(words="agreement"), "line 3: it takes two runs"),
         (PAGE.format(words="goals from x.json"), "line 3: run 'x.json' was not given"),
         (PAGE.format(words="goals from"), "line 3: run '' was not given"),
         ("\n<!-- figures: goals -->\n", "line 2: the block has no end"),

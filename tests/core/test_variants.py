@@ -8,6 +8,7 @@ when it is older than its sources. Start at `test_tests_pass_with_tiny_pages`.
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ SOURCES = [
     *(ROOT / "latency_kv").rglob("*.pxd"),
 ]
 BUILD = ROOT / "build"
+# Another interpreter's build may lie beside this one's.
+COMPILED = f"*{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 # Everything that looks at contents; what looks at figures knows the shipped build alone.
 FILES = [
@@ -49,7 +52,7 @@ pytestmark = pytest.mark.skipif(
 def built(variant: str) -> Path:
     """The folder of a variant's build, made if it is not there or not current."""
     folder = BUILD / variant
-    compiled = [path.stat().st_mtime for path in folder.rglob("*.so")]
+    compiled = [path.stat().st_mtime for path in folder.rglob(COMPILED)]
     if not compiled or min(compiled) < max(path.stat().st_mtime for path in SOURCES):
         subprocess.run(
             [sys.executable, "setup.py", "-q", "build_ext"],
@@ -57,7 +60,7 @@ def built(variant: str) -> Path:
             env={**os.environ, "LATENCY_KV_VARIANT": variant},
             check=True,
         )
-        for path in folder.rglob("*.so"):
+        for path in folder.rglob(COMPILED):
             path.touch()
     return folder
 

@@ -65,10 +65,15 @@ class Comparison:
         """Whether the runs contradict each other."""
         return self.agreement in ("DIFFER", "MISSING")
 
+    def cells(self) -> list[str]:
+        """Return its name, and the ratio of each run."""
+        return [self.name, _side(self.first), _side(self.second)]
+
     def line(self) -> str:
         """Return the ratio in one line of text."""
-        sides = " ".join(f"{_side(side):>16}" for side in (self.first, self.second))
-        return f"{self.agreement:<9} {sides}  {self.name}"
+        name, *sides = self.cells()
+        told = " ".join(f"{side:>16}" for side in sides)
+        return f"{self.agreement:<9} {told}  {name}"
 
 
 def compared(first: BenchRun, second: BenchRun) -> list[Comparison]:
@@ -80,19 +85,12 @@ def compared(first: BenchRun, second: BenchRun) -> list[Comparison]:
                 "not one machine: "
                 f"{wording.one_line(one)!r} and {wording.one_line(other)!r}"
             )
-    ours, theirs = dict(_figures(first)), dict(_figures(second))
-    found = [
-        Comparison(name, ours.get(name), theirs.get(name))
-        for name in {**ours, **theirs}
+    ours, theirs = dict(_ratios(first)), dict(_ratios(second))
+    both = _sizes(first) & _sizes(second) | {""}
+    return [
+        Comparison(name, ours.get((name, size)), theirs.get((name, size)), size in both)
+        for name, size in {**ours, **theirs}
     ]
-    both = _sizes(first) & _sizes(second)
-    one, other = dict(_workloads(first)), dict(_workloads(second))
-    found += [
-        Comparison(f"{work} {size} {sides}", one.get(key), other.get(key), size in both)
-        for key in {**one, **other}
-        for work, size, sides in [key]
-    ]
-    return found
 
 
 def differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
@@ -113,32 +111,31 @@ def summary(comparisons: list[Comparison]) -> str:
     return f"{len(comparisons)} ratios: {said or 'nothing to compare'}"
 
 
-def _figures(run: BenchRun) -> Iterator[tuple[str, _Ratio]]:
+def _sizes(run: BenchRun) -> set[str]:
+    return {_size(row) for row in run.workloads}
+
+
+def _size(row: WorkloadRow) -> str:
+    return f"{short(row.entries)} {row.key_bytes}+{row.value_bytes}"
+
+
+def _ratios(run: BenchRun) -> Iterator[tuple[tuple[str, str], _Ratio]]:
+    """Give each ratio with its name, and a workload's size."""
     for figure in run.figures:
         if figure.ratio is not None:
             words = [figure.row, short(figure.size), wording.one_line(figure.peer)]
             name = " ".join(filter(None, words))
-            yield name, _Ratio(figure.ratio, figure.spread, figure.is_wide)
-
-
-def _sizes(run: BenchRun) -> set[str]:
-    return {_size(row.entries, row.key_bytes, row.value_bytes) for row in run.workloads}
-
-
-def _size(entries: int, key_bytes: int, value_bytes: int) -> str:
-    return f"{short(entries)} {key_bytes}+{value_bytes}"
-
-
-def _workloads(run: BenchRun) -> Iterator[tuple[tuple[str, str, str], _Ratio]]:
-    """Give the ratios by workload, size and both sides."""
+            yield (name, ""), _Ratio(figure.ratio, figure.spread, figure.is_wide)
     for contest in tables.contests(run.workloads):
         by_engine = {row.engine: row for row in contest.engines}
-        size = _size(contest.entries, contest.key_bytes, contest.value_bytes)
         for row in filter(lambda row: is_ours(row.engine), contest.engines):
             for peer, ratio in (row.ratio or {}).items():
                 sides = wording.one_line(f"{row.engine} / {peer}")
-                key = contest.workload, size, sides
-                yield key, _between(row, by_engine.get(peer), peer, ratio)
+                name = f"{contest.workload} {_size(row)} {sides}"
+                yield (
+                    (name, _size(row)),
+                    _between(row, by_engine.get(peer), peer, ratio),
+                )
 
 
 def _between(

@@ -18,6 +18,7 @@ given; with a single run `from` may be left out.  A block may go on in a second 
     scale        rows of the bench of scale by name, a size a column, dict's figure
                  behind ours; all that are not of huge pages
     stores       state stores beside their bare clients, by scheme; all
+    agreement    how many ratios agree in two runs, and those that do not
 
 Start at `filled`.
 """
@@ -30,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from latency_kv.bench.report import short
-from latency_kv.bench.reports import tables, wording
+from latency_kv.bench.reports import comparison, tables, wording
 from latency_kv.bench.reports.runs import (
     BenchRun,
     FigureRow,
@@ -212,6 +213,19 @@ def _stores(parts: Sequence[_Part]) -> list[str]:
     return _table(*tables.stores_table(rows))
 
 
+def _agreement(parts: Sequence[_Part]) -> list[str]:
+    if len(parts) != 2:
+        raise ValueError("it takes two runs: from A.json from B.json")
+    for part in parts:
+        part.refuse_rows()
+    found = comparison.compared(*(part.run for part in parts))
+    rows = [item.cells() for item in found if item.is_failure]
+    return [
+        f"{comparison.summary(found)}.",
+        *(["", *_table(["ratio", "one run", "the other"], rows)] if rows else []),
+    ]
+
+
 def _scale_rows(part: _Part) -> list[ScaleRow]:
     part.refuse_unknown({row.row for row in part.run.scale})
     if not part.rows:
@@ -240,5 +254,6 @@ BLOCKS: Final[Mapping[str, Callable[[Sequence[_Part]], list[str]]]] = {
     "workloads": _workloads,
     "scale": _scale,
     "stores": _stores,
+    "agreement": _agreement,
 }
 """What a block can be, by the first word after `figures:`."""
