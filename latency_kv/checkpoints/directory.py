@@ -115,16 +115,14 @@ class CheckpointDirectory:
         DurabilityError where the generation is in place, but may not survive a power
         cut.  Whatever is raised, the older generations are as they were.
         """
-        if not isinstance(snapshot, StateSnapshot):
-            raise TypeError(
-                f"a checkpoint is of a StateSnapshot, not {snapshot!r:.100}"
-            )
-        image = (
-            memoryview(snapshot)
-            if progress is None
-            else snapshot.to_bytes(progress=progress)
-        )
-        with locked(self.path / _LOCK_NAME, self.lock_timeout):
+        _demand_snapshot(snapshot)
+        if progress is not None:
+            snapshot.to_bytes(progress=progress)
+        # Left before the snapshot is, or that would not free its image without the GIL.
+        with (
+            memoryview(snapshot) as image,
+            locked(self.path / _LOCK_NAME, self.lock_timeout),
+        ):
             self._sweep()
             generation, path = self._next()
             older = self.list()
@@ -224,7 +222,9 @@ class CheckpointDirectory:
         An operator that never waits makes the writer ask for the GIL after each of its
         some 35 system calls, and each may take as long as `sys.getswitchinterval()`.
         """
-        return BackgroundWriter(partial(self.write, progress=progress))
+        return BackgroundWriter(
+            partial(self.write, progress=progress), _demand_snapshot
+        )
 
     def _next(self) -> tuple[int, Path]:
         generation, path = max(_generations(self.path), default=(0, self.path))
@@ -243,6 +243,14 @@ class CheckpointDirectory:
         self.skipped = tuple(skipped)
         for checkpoint in self.skipped:
             _logger.warning("checkpoint skipped: %s", checkpoint.error)
+
+
+def _demand_snapshot(given: object) -> None:
+    if not isinstance(given, StateSnapshot):
+        raise TypeError(
+            f"a checkpoint is of a StateSnapshot, not {given!r:.100}: call "
+            "store.snapshot()"
+        )
 
 
 def _generations(directory: Path) -> list[tuple[int, Path]]:

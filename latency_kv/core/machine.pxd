@@ -154,15 +154,19 @@ cdef extern from *:
     }
 
     /* The whole pages in there are zero from now on, and the system has them: what is
-       left of freeing them takes no time. */
+       left of freeing them takes no time.  A step at a time, since the system may lock
+       all of the process's memory for one. */
     #if defined(__linux__)
     #include <sys/mman.h>
     #include <unistd.h>
     static inline void latency_kv_give_back(char* p, size_t n) {
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), step = (uintptr_t)8 << 20;
         uintptr_t start = ((uintptr_t)p + page - 1) & ~(page - 1);
         uintptr_t end = ((uintptr_t)p + n) & ~(page - 1);
-        if (start < end) madvise((void*)start, end - start, MADV_DONTNEED);
+        for (; start < end; start += step) {
+            size_t size = end - start < step ? end - start : step;
+            madvise((void*)start, size, MADV_DONTNEED);
+        }
     }
     #else
     #define latency_kv_give_back(p, n) ((void)(p), (void)(n))

@@ -53,8 +53,9 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 cdef enum:
     # Entries between two calls of a progress callback: some milliseconds' work.
     PROGRESS_STEP = 65536
-    # Bytes of an image from which on freeing it would hold others up.
-    GIVEN_BACK_MIN = 1 << 20
+    # Bytes of an image from which on freeing it holds others up: what is smaller,
+    # malloc keeps for the next one (glibc's threshold rises to 32 MiB).
+    GIVEN_BACK_MIN = 33 << 20
 
 # Of what the number of an entry, or no number, tells enough.
 cdef dict FAULTS = {

@@ -235,12 +235,12 @@ def test_counting_keys_are_no_attack(full: bool) -> None:
 
 
 def large_image() -> StateSnapshot:
-    """A snapshot whose image was asked for, of a megabyte and more."""
+    """A snapshot whose image was asked for, of more bytes than malloc keeps."""
     store = InMemoryStore(
-        (b"%06d" % number, bytes([7]) * 60) for number in range(20_000)
+        (b"%06d" % number, bytes([7]) * 4_000) for number in range(9_000)
     )
     snapshot = store.snapshot()
-    assert len(memoryview(snapshot)) > 1 << 20
+    assert len(memoryview(snapshot)) > 33 << 20
     return snapshot
 
 
