@@ -12,9 +12,9 @@ from importlib import import_module
 
 # Modules of latency_kv.cli, each with an `app`, and what --help says of them.
 _APPS = {
-    "snapshot": "look into snapshots: info, verify, get, scan, diff",
-    "state": "look after plugins' documents: list, show, restore, ...",
-    "store": "look into a state store: get, set, delete, keys, copy",
+    "snapshot": "look into a snapshot's FILE: info, verify, get, scan, diff",
+    "state": "look after plugins' documents in a DIR: list, show, ...",
+    "store": "look into the state store at a URL: get, set, keys, copy",
     "facets": "list what plugins can meet through, and who provides it",
 }
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "bench":
         from latency_kv.bench.__main__ import main as bench
 
-        return bench(given[1:])
+        return bench(given[1:], f"{called} bench")
     match _parser(called).parse_args(given).command:
         case "include":
             from latency_kv import get_include
@@ -53,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(called: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=called,
-        description="An in-process key-value engine: dict-class reads, ordered "
-        "point-in-time scans, snapshots without a pause.",
-        epilog=f"{called} COMMAND --help has the options of each, with an example. "
-        "snapshot, state, store and facets need the extra: pip install "
-        "'latency-kv[cli]'. In Python: from latency_kv import InMemoryStore; "
+        description="An in-process key-value engine: the reads of a dict, "
+        "ordered point-in-time scans, snapshots without a pause.",
+        epilog=f"Start here: {called} store set file:state answer 42, then "
+        f"{called} store keys file:state. {called} COMMAND --help has the options of "
+        "each, with an example. snapshot, state, store and facets need the extra: pip "
+        "install 'latency-kv[cli]'. In Python: from latency_kv import InMemoryStore; "
         "help(InMemoryStore).",
     )
     commands = parser.add_subparsers(
@@ -66,7 +67,7 @@ def _parser(called: str) -> argparse.ArgumentParser:
     for name, text in _APPS.items():
         commands.add_parser(name, help=text)
     for name, text in {
-        "bench": "measure the engine beside its peers; --list names rows",
+        "bench": "measure the engine beside its peers; --list: what is there",
         "include": "print the folder to compile operators with",
         "version": "print the version",
     }.items():

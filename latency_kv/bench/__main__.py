@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,31 +47,37 @@ CALLS = 50_000
 QUICK_ROUNDS = 3
 QUICK_CALLS = 10_000
 
+_DURATIONS = {DEFAULT_SHAPES: "about 20 minutes", FULL_SHAPES: "hours"}
+"""Of all workloads on all engines."""
+
 _EPILOG = """\
 two parts:
   goals        one figure each, beside one peer, with what it has to reach
   workloads    every engine on every workload: throughput, latencies, memory
 
   A NAME is a goal, a workload, both where they share it, or one of the words `goals`
-  and `workloads`; without any, all of both are measured.  Engines, workloads and sizes
-  given by option leave the goals out, unless they are named.
+  and `workloads`.  Without any, all of both are measured, in about 20 minutes on an
+  idle machine.  Engines, workloads and sizes given by option leave the goals out,
+  unless they are named.
 
 examples:
-  python -m latency_kv.bench --quick                        a look: a minute
-  python -m latency_kv.bench                                the figures that count
-  python -m latency_kv.bench get-fresh find                 two goals
-  python -m latency_kv.bench readrandom --engines latency_kv,dict,LMDB
-  python -m latency_kv.bench workloads --entries 10000000 --value-bytes 0,64
-  python -m latency_kv.bench --json run.json --html run.html
+  %(prog)s --quick                 a look: half a minute to one
+  %(prog)s                         all that counts: about 20 minutes
+  %(prog)s get-fresh find          two goals: seconds
+  %(prog)s readrandom --engines latency_kv,dict,LMDB
+  %(prog)s workloads --entries 10M --value-bytes 0,64
+  %(prog)s --json run.json --html run.html
 
-Peers: pip install 'latency_kv[bench]'; redis-server and rustc where the system has
+Peers: pip install 'latency-kv[bench]'; redis-server and rustc where the system has
 them.  What is not installed is told, and ends the run with 1 unless --allow-missing.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the bench and return the status to exit with."""
-    parser = _parser()
+def main(
+    arguments: Sequence[str] | None = None, called: str = "python -m latency_kv.bench"
+) -> int:
+    """Run the bench, called so in its help, and return the status to exit with."""
+    parser = _parser(called)
     options = parser.parse_args(arguments)
     try:
         rows, choice = _chosen(options)
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = options.picture or options.html
     if drawn and find_spec("matplotlib") is None:
         parser.error(
-            "--picture and --html need matplotlib: pip install 'latency_kv[bench]'"
+            "--picture and --html need matplotlib: pip install 'latency-kv[bench]'"
         )
     for path in filter(None, [options.json, options.picture, options.html]):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if objection:
         print(f"no figures: {objection}", file=sys.stderr)
         return 1
+    takes = _duration(choice)
+    if takes:
+        print(f"this takes {takes}; --quick takes about a minute", file=sys.stderr)
 
     facts = machine.describe() | {
         "started": datetime.now(UTC).isoformat("T", "seconds")
@@ -122,6 +132,10 @@ def _goals(rows: Sequence[Row], options: argparse.Namespace) -> list[Figure]:
     figures: list[Figure] = []
     if not rows:
         return figures
+    if options.quick:
+        print(
+            "\nquick: with small stores, or a busy machine, NOT REACHED is no verdict"
+        )
     print(f"\n{report.columns()}", flush=True)
     progress = Progress()
     for figure in measure(rows, QUICK if options.quick else FULL, progress.show):
@@ -155,8 +169,9 @@ def _chosen(options: argparse.Namespace) -> tuple[tuple[Row, ...], Choice]:
     works_asked = list(by_option)
     for name in options.names:
         if name not in {*words, *goals, *works}:
-            known = ", ".join(dict.fromkeys([*words, *goals, *works]))
-            raise ValueError(f"no row {name}; there are {known}")
+            near = get_close_matches(name.lower(), [*words, *goals, *works], 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"no goal or workload {name}: {hint}--list names all")
         some_goals, some_works = words.get(name, ([name], [name]))
         rows_asked += [each for each in some_goals if each in goals]
         works_asked += [each for each in some_works if each in works]
@@ -198,14 +213,28 @@ def _known(option: str, given: Sequence[str], known: Sequence[str]) -> list[str]
     return [spelling[name.lower()] for name in given]
 
 
+def _duration(choice: Choice) -> str | None:
+    """Return how long a run of everything takes, None for a part of it."""
+    works, engines = len(choice.workloads), len(choice.engines)
+    is_part = works < len(WORKLOADS) or engines < len(engines_of())
+    return None if is_part else _DURATIONS.get(choice.shapes)
+
+
 def _list(rows: Sequence[Row], choice: Choice) -> None:
+    if rows:
+        print("goals: one figure each, and the peers that it stands beside")
     for row in rows:
-        print(f"{row.name:<15} {row.title}")
+        peers = ", ".join(dict.fromkeys(case.peer for case in row.cases if case.peer))
+        print(f"  {row.name:<15} {row.title:<48} {peers}".rstrip())
+    if rows and choice.workloads:
+        print()
+    if choice.workloads:
+        print("workloads: throughput, latencies and memory of every engine")
     for work in WORKLOADS:
         if work.name in choice.workloads:
-            print(f"{work.name:<15} {work.title}")
+            print(f"  {work.name:<15} {work.title}")
     if choice.workloads:
-        print(f"{'engines':<15} {', '.join(choice.engines)}")
+        print(f"\nengines: {', '.join(choice.engines)}")
 
 
 def _told(
@@ -234,9 +263,9 @@ def _write(
         options.html.write_text(html.page(run), encoding="utf-8")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(called: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m latency_kv.bench",
+        prog=called,
         description="Measure the engine against its peers, in one run.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -246,30 +275,71 @@ def _parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="name what would be measured, and stop")
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument(
-        "--quick", action="store_true", help="small stores, few calls: a minute"
+        "--quick",
+        action="store_true",
+        help="small stores, few calls: half a minute to one",
     )
     extent.add_argument(
         "--full", action="store_true", help="all sizes, 100 to 10M entries: hours"
     )
     chooser = parser.add_argument_group("workloads", "lists are separated by commas")
     add = chooser.add_argument
-    add("--workloads", type=_names, default=[], metavar="LIST", help="these alone")
-    add("--engines", type=_names, default=[], metavar="LIST", help="on these alone")
+    add(
+        "--workloads",
+        type=_names,
+        default=[],
+        metavar="LIST",
+        help="measure only these, and no goals: readrandom,overwrite",
+    )
+    add(
+        "--engines",
+        type=_names,
+        default=[],
+        metavar="LIST",
+        help="measure only these engines: latency_kv,dict; --list names them",
+    )
+    words = {
+        "--entries": "entries of a store, such as 1K,1M",
+        "--key-bytes": "bytes of a key, such as 16,64",
+        "--value-bytes": "bytes of a value, such as 0,1K",
+    }
     for option, (least, most) in LIMITS.items():
         add(
             option,
             type=_Sizes(least, most),
             default=[],
             metavar="LIST",
-            help=f"sizes from {least:,} to {most:,}",
+            help=f"{words[option]}; each from {least:,} to {most:,}",
         )
-    add("--rounds", type=_Sizes(1, 1_000, one=True), metavar="N", help="turns of each")
-    add("--allow-missing", action="store_true", help="do without what is not installed")
+    add(
+        "--rounds",
+        type=_Sizes(1, 1_000, one=True),
+        metavar="N",
+        help="how often an engine takes its turn at a workload, whose figure is the "
+        f"median; {ROUNDS}, with --quick {QUICK_ROUNDS}",
+    )
+    add(
+        "--allow-missing",
+        action="store_true",
+        help="end with status 0 though a peer is not installed",
+    )
     output = parser.add_argument_group("output")
     add = output.add_argument
-    add("--json", type=Path, metavar="PATH", help="write all figures")
-    add("--html", type=Path, metavar="PATH", help="write a report with plots")
-    add("--picture", type=Path, metavar="PATH", help="draw a chart of the goals")
+    add(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="write all figures, for latency_kv.bench.reports",
+    )
+    add(
+        "--html", type=Path, metavar="PATH", help="write one page with tables and plots"
+    )
+    add(
+        "--picture",
+        type=Path,
+        metavar="PATH",
+        help="draw all ratios and goals, as goals.png",
+    )
     return parser
 
 

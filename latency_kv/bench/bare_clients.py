@@ -37,6 +37,7 @@ from urllib.parse import (
 )
 from zlib import crc32
 
+from latency_kv.bench.peers import required
 from latency_kv.providers.redis_scripts import (
     Shard,
     list_page,
@@ -202,7 +203,7 @@ class _Lmdb:
     """Entries of one database, without an end."""
 
     def __init__(self, folder: str, thread: ThreadPoolExecutor) -> None:
-        lmdb = _required("lmdb", "lmdb")
+        lmdb = required("lmdb", "lmdb")
         self.engine = f"LMDB {'.'.join(map(str, lmdb.version()))}"
         self._environment = lmdb.open(folder, map_size=_LMDB_BYTES)
         self._thread = thread
@@ -281,7 +282,7 @@ class _Postgresql:
 async def _postgresql(
     url: SplitResult, namespaces: Sequence[str], connections: int
 ) -> AsyncIterator[Bare]:
-    asyncpg = _required("asyncpg", "postgres")
+    asyncpg = required("asyncpg", "postgres")
     query = [each for each in parse_qsl(url.query) if each[0] not in _NOT_ASYNCPGS]
     async with asyncpg.create_pool(
         urlunsplit(url._replace(query=urlencode(query))),
@@ -304,7 +305,7 @@ class _Server:
     def __init__(
         self, host: str, port: int, settings: Mapping[str, Any], connections: int
     ) -> None:
-        asynchronous: Any = _required("redis.asyncio", "redis")
+        asynchronous: Any = required("redis.asyncio", "redis")
         self.client = asynchronous.Redis(
             host=host,
             port=port,
@@ -439,7 +440,7 @@ class _Cluster:
 async def _redis_cluster(
     url: SplitResult, namespaces: Sequence[str], connections: int
 ) -> AsyncIterator[Bare]:
-    asynchronous: Any = _required("redis.asyncio", "redis")
+    asynchronous: Any = required("redis.asyncio", "redis")
     key_slot = import_module("redis.crc").key_slot
     settings = _settings(url)
     host, _, port = url.netloc.rpartition("@")[2].split(",")[0].rpartition(":")
@@ -476,7 +477,7 @@ async def _version(server: _Server) -> str:
 
 def _settings(url: SplitResult) -> dict[str, Any]:
     """Return user, password and certificates, as the provider reads them."""
-    _required("redis", "redis")
+    required("redis", "redis")
     link: Any = import_module("latency_kv.providers.redis_link")
     known = {
         name: text for name, text in parse_qsl(url.query) if name.startswith("ssl_")
@@ -494,14 +495,6 @@ def _range(prefix: str) -> tuple[bytes, bytes]:
 def _parent(url: SplitResult) -> Path:
     """Return the folder that a URL's folder is in: the same disk."""
     return Path(os.fsdecode(unquote_to_bytes(url.path))).absolute().parent
-
-
-def _required(module: str, extra: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        hint = f"{module} is missing: pip install 'latency-kv[{extra}]'"
-        raise ImportError(hint) from error
 
 
 _KINDS: dict[

@@ -18,7 +18,7 @@ GROUP = 100
 
 HOT_KEY = b"key:%08d"
 HOT_VALUE = b"value:%08d"
-"""Keys of 12 bytes and values of 14, as document 3 has them."""
+"""Keys of 12 bytes and values of 14: a hot key is one of these."""
 
 BATCH = 128
 """Keys cut at a time: few enough to stay in the first cache with what they find, and

@@ -40,10 +40,10 @@ def describe() -> dict[str, str]:
         "load": _load(),
         "python": f"{platform.python_version()} ({platform.python_compiler()})",
         "flags": " ".join(flags.split()),
-        "latency_kv": f"{_version('latency_kv')}, {BUILD} build",
+        "latency_kv": f"{installed('latency_kv', 'unknown')}, {BUILD} build",
         "peers": ", ".join(
             [
-                *(f"{name} {_version(name)}" for name in _PEERS),
+                *(f"{name} {installed(name)}" for name in _PEERS),
                 f"sqlite {sqlite3.sqlite_version}",
                 _said("redis-server", "Redis server v="),
                 _said("rustc", "rustc "),
@@ -70,7 +70,7 @@ def _said(program: str, before: str) -> str:
     """Return the program with the version that it tells, without all the rest."""
     path = shutil.which(program)
     if path is None:
-        return f"no {program}"
+        return f"{program} not installed"
     said = subprocess.run(
         [path, "--version"], capture_output=True, text=True, check=False
     )
@@ -78,8 +78,9 @@ def _said(program: str, before: str) -> str:
     return f"{program} {version[0] if version else 'unknown'}"
 
 
-def _version(name: str) -> str:
+def installed(name: str, otherwise: str = "not installed") -> str:
+    """Return a package's version, or what to say without it."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "unknown"
+        return otherwise

@@ -1,7 +1,7 @@
 """Native: the Cython operator and the Rust reference, built when a row asks for them.
 
     operator.pyx    an operator as a user writes it: cimports the store, calls find
-    reference.rs    std's HashMap with FxHash, the engine of document 3
+    reference.rs    std's HashMap with FxHash
 
 Both ship as sources and are compiled outside the package against the installed headers,
 so what they show is what a user gets.  Results stay in the user's cache, one folder for
@@ -36,12 +36,12 @@ def operator() -> Any:
     """Return the compiled operator module."""
     if BUILD != "release":
         # Its header rooms have sizes of their own, which the operator would not share.
-        raise ImportError(f"an operator for the {BUILD!r} build is missing")
+        raise ImportError(f"an operator for the {BUILD!r} build is not made")
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
-        raise ImportError(f"the C compiler {compiler} is missing")
+        raise ImportError(f"the C compiler {compiler} is not installed")
     if find_spec("Cython") is None:
-        raise ImportError("Cython is missing: pip install 'latency_kv[bench]'")
+        raise ImportError("Cython is not installed: pip install 'latency-kv[bench]'")
     command = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace"]
     binary = _built(_HERE / "operator.pyx", command, Path(core.__file__))
     loader = ExtensionFileLoader("operator", str(binary))
@@ -57,7 +57,9 @@ def reference() -> Any:
     """Return the compiled reference, its functions declared."""
     rustc = shutil.which("rustc")
     if rustc is None:
-        raise ImportError("rustc is missing: install Rust from your system's packages")
+        raise ImportError(
+            "rustc is not installed: install Rust from your system's packages"
+        )
     command = [rustc, "-O", "--edition=2021", "--crate-type=cdylib", "-oreference.so"]
     library = ctypes.CDLL(str(_built(_HERE / "reference.rs", command, Path(rustc))))
     pointer, block, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t

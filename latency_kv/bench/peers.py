@@ -54,20 +54,24 @@ def versus(
     return duel(side(STORE), side(peer(peer_name)), rounds, warm=warm)
 
 
-def _required(module: str) -> Any:
+def required(module: str, extra: str = "bench") -> Any:
+    """Import a peer; ImportError says what to install."""
+    package = module.partition(".")[0]
     try:
         return import_module(module)
-    except ImportError as error:
-        hint = f"{module} is missing: pip install 'latency_kv[bench]'"
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        hint = f"{package} is not installed: pip install 'latency-kv[{extra}]'"
         raise ImportError(hint) from error
 
 
 def _sorted_dict(pairs: Pairs) -> Any:
-    return _required("sortedcontainers").SortedDict(pairs)
+    return required("sortedcontainers").SortedDict(pairs)
 
 
 def _btree(pairs: Pairs) -> Any:
-    tree = _required("BTrees.OOBTree").OOBTree()
+    tree = required("BTrees.OOBTree").OOBTree()
     for key, value in pairs:
         tree[key] = value
     return tree
@@ -75,7 +79,7 @@ def _btree(pairs: Pairs) -> Any:
 
 def _lmdb(pairs: Pairs) -> Any:
     """Return a read transaction over a file that has no name left: it goes with it."""
-    lmdb = _required("lmdb")
+    lmdb = required("lmdb")
     with tempfile.TemporaryDirectory() as folder:
         environment = lmdb.open(folder, map_size=_LMDB_BYTES, sync=False, lock=False)
         with environment.begin(write=True) as transaction:

@@ -33,10 +33,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -81,8 +80,22 @@ _OF_FOLDERS = {"file", "lmdb"}
 
 _CLIENTS = ("redis", "hiredis", "asyncpg", "lmdb")
 
+_NAMESPACE = "bench"
+
 _KEY_SIZE = 16
 _VALUE_SIZE = 100
+
+_EPILOG = """\
+Keys are put into namespaces that nobody else has, and deleted at the end.
+
+examples:
+  %(prog)s memory: file:/tmp/x lmdb:/tmp/y --quick
+  %(prog)s redis://localhost
+  %(prog)s postgresql://me@localhost/db
+  %(prog)s redis-cluster://localhost:7000 --json stores.json
+
+Clients: pip install 'latency-kv[lmdb,postgres,redis]'.
+"""
 
 # How many are stored or deleted at once, apart from what is measured.
 _AT_ONCE = 1_000
@@ -153,7 +166,7 @@ async def measured(
     name = _name(parts)
     options = {"pool_size": connections} if parts.scheme in _POOLED else {}
     mark = secrets.token_hex(4)
-    namespaces = [f"bench-{mark}", f"bench-{mark}-bare"]
+    namespaces = [f"{_NAMESPACE}-{mark}", f"{_NAMESPACE}-{mark}-bare"]
     async with AsyncExitStack() as stack:
         bare: Bare | None
         try:
@@ -424,14 +437,8 @@ def _ratio(ratio: float | None) -> str:
 
 def _facts(connections: int) -> dict[str, str]:
     """Return the machine, and the clients in place of the engine's peers."""
-    clients = []
-    for client in _CLIENTS:
-        try:
-            clients.append(f"{client} {version(client)}")
-        except PackageNotFoundError:
-            clients.append(f"no {client}")
     facts = machine.describe()
-    facts["peers"] = ", ".join(clients)
+    facts["peers"] = ", ".join(f"{name} {machine.installed(name)}" for name in _CLIENTS)
     facts["connections"] = f"{connections}, of both sides"
     return facts
 
@@ -481,7 +488,14 @@ def _first(error: BaseException) -> BaseException:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench and return the status to exit with."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for place, url in enumerate(options.urls):
+        try:
+            _refuse_wrong(url)
+        except ValueError as error:
+            # The URL is not shown: it may have a password.
+            parser.error(f"URL {place + 1}: {error}")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
     objection = machine.objection()
@@ -495,7 +509,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _report(options.urls, counts, options.connections, Progress())
     )
     judged = [figure.reached for figure in figures if figure.reached is not None]
-    print(f"\n{sum(judged)} of {len(judged)} goals reached")
+    if judged:
+        print(f"\n{sum(judged)} of {len(judged)} goals reached")
     if options.json:
         content = {
             "machine": facts,
@@ -506,26 +521,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if troubles else 0
 
 
+def _refuse_wrong(url: str) -> None:
+    """Raise ValueError for a URL that no store has; nothing is opened."""
+    with suppress(ImportError):  # told of this URL alone, when its turn comes
+        open_state_store(url, namespace=_NAMESPACE)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m latency_kv.bench.state_stores",
-        description="Measure state stores beside the bare clients of their engines.",
-        epilog="Clients: pip install 'latency-kv[lmdb,postgres,redis]'.",
+        description="Measure state stores beside the bare clients of their engines, "
+        "about a minute\nfor each URL.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "urls", nargs="+", metavar="URL", help="as open_state_store takes it"
+        "urls", nargs="+", metavar="URL", help="a store to measure, such as file:/tmp/x"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="small stores, few calls: seconds"
+        "--quick", action="store_true", help="small stores, few calls: seconds a URL"
     )
     parser.add_argument(
         "--connections",
         type=_count,
         default=CONNECTIONS,
         metavar="N",
-        help=f"of either side to a server; {CONNECTIONS}",
+        help="how many connections the provider and the bare client each have to a "
+        f"server; {CONNECTIONS}",
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="write all figures, for latency_kv.bench.reports",
+    )
     return parser
 
 

@@ -6,6 +6,8 @@ it was.  No timing decides a test.
 
 import json
 import math
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from latency_kv.bench.timing import (
     spread,
     timed_loop,
 )
+from latency_kv.bench.workloads.table import WORKLOADS
 
 TINY = Plan(most=300, calls=200, rounds=1, passes=1)
 
@@ -45,7 +48,7 @@ def test_every_row_gives_finite_figures(row: Row) -> None:
     assert {figure.peer for figure in figures} == {case.peer for case in row.cases}
     for figure in figures:
         if figure.ours is None:
-            assert "missing" in figure.note
+            assert re.search("not (installed|made)", figure.note)
             pytest.skip(figure.note)
         assert math.isfinite(figure.ours) and figure.ours > 0
         if figure.theirs is not None:
@@ -101,7 +104,8 @@ def test_missing_peer_is_named_with_what_to_install(
     monkeypatch.setitem(sys.modules, "sortedcontainers", None)
     (figure,) = measure(chosen(["put-scan"]), TINY, _quiet)
     assert figure.ours is None
-    assert "pip install 'latency_kv[bench]'" in figure.note
+    hint = "sortedcontainers is not installed: pip install 'latency-kv[bench]'"
+    assert figure.note == hint
     assert "not measured" in report.line(figure)
 
 
@@ -111,12 +115,12 @@ def test_cython_figure_stands_alone_without_rust(
     try:
         native.operator()
     except ImportError as error:
-        assert "missing" in str(error)
+        assert re.search("not (installed|made)", str(error))
         pytest.skip(str(error))
     native.reference.cache_clear()
     monkeypatch.setenv("PATH", "")
     figures = list(measure(chosen(["find"]), TINY, _quiet))
-    assert all("rustc is missing" in figure.note for figure in figures)
+    assert all("rustc is not installed" in figure.note for figure in figures)
     assert all(figure.theirs is None for figure in figures)
 
 
@@ -131,21 +135,98 @@ def test_failed_build_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert list(log.parent.iterdir()) == [log]
 
 
-def test_unknown_row_is_named_with_those_that_exist(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("get-frsh", "no goal or workload get-frsh: did you mean get-fresh? --list "),
+        ("ReadRandom", "did you mean readrandom? "),
+        ("nonsense", "no goal or workload nonsense: --list names all"),
+    ],
+)
+def test_unknown_name_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], name: str, hint: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        command.main(["get-fresh", "get-stale"])
+        command.main(["get-fresh", name])
     assert stop.value.code == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_list_names_goals_and_workloads_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main(["--list"]) == 0
+    goals, works, engines = capsys.readouterr().out.split("\n\n")
+    heads = []
+    for part, names in ((goals, ROWS), (works, WORKLOADS)):
+        head, *lines = part.splitlines()
+        heads.append(head.partition(":")[0])
+        assert [line.split()[0] for line in lines] == [each.name for each in names]
+        assert all(line.startswith("  ") for line in lines)
+    assert heads == ["goals", "workloads"]
+    assert engines.startswith("engines: latency_kv, ")
+    assert command.main(["encode", "--list"]) == 0
+    said = capsys.readouterr().out
+    assert "goals: " in said and "workloads: " in said
+    assert command.main(["get-fresh", "--list"]) == 0
+    assert "workloads" not in capsys.readouterr().out
+
+
+def test_help_names_the_command_that_was_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for called in ("latency-kv bench", "python -m latency_kv.bench"):
+        with pytest.raises(SystemExit):
+            command.main(["--help"], called)
+        said = capsys.readouterr().out
+        assert said.startswith(f"usage: {called} ")
+        assert f"  {called} --quick  " in said
+
+
+@pytest.mark.parametrize(
+    ("options", "takes"),
+    [
+        ([], "this takes about 20 minutes; --quick"),
+        (["--full"], "this takes hours; --quick"),
+        (["--quick"], ""),
+        (["goals"], ""),
+        (["--workloads", "readrandom"], ""),
+        (["--engines", "dict"], ""),
+        (["--entries", "100"], ""),
+    ],
+)
+def test_long_run_tells_first_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    takes: str,
+) -> None:
+    def stop() -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(machine, "objection", lambda: None)
+    monkeypatch.setattr(machine, "describe", stop)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(options)
     said = capsys.readouterr().err
-    assert "no row get-stale" in said
-    assert "get-fresh" in said
+    assert said.startswith(takes) and bool(said) == bool(takes)
 
 
-def test_list_names_every_row(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["goals", "--list"]) == 0
-    named = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert named == [row.name for row in ROWS]
+def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_PEERS", ("no-such-package",))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    peers = machine.describe()["peers"]
+    assert peers.startswith("no-such-package not installed, sqlite ")
+    assert peers.endswith("redis-server not installed, rustc not installed")
+
+
+def test_package_that_is_broken_is_not_told_as_absent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken_peer.py").write_text("import nowhere_to_be_found\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ImportError, match="nowhere_to_be_found"):
+        peers.required("broken_peer")
 
 
 @pytest.mark.parametrize("build", ["tiny", "address", "hooks"])
@@ -187,6 +268,7 @@ def test_report_goes_to_text_json_and_picture(
     assert command.main([*names, *options]) == 0
     text = capsys.readouterr().out
     assert text.index("processor") < text.index("get, the same key objects")
+    assert "NOT REACHED is no verdict" in text
     assert text.rstrip().splitlines()[-1].endswith("0 of 0 goals reached")
     content = json.loads(data.read_text())
     assert content["machine"]["latency_kv"]

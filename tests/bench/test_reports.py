@@ -495,6 +495,8 @@ def test_size_that_one_run_did_not_measure_is_no_disagreement(
     assert compare(tmp_path, made_run(), small) == compare(tmp_path, small, made_run())
     assert "one run" in capsys.readouterr().out
     assert compare(tmp_path, made_run(), small) == 0
+    asked = {"options": {"shapes": [[1_000, 16, 16], [100_000, 16, 16]]}}
+    assert compare(tmp_path, made_run(), small | asked) == 1
     large = [row | {"ratio": None} for row in rows if row["entries"] > 1_000]
     owing = made_run(workloads=[*small["workloads"], *large])
     assert compare(tmp_path, made_run(), owing) == 1
@@ -527,6 +529,18 @@ def test_two_machines_are_not_compared(
     newer = changed(lambda run: run["machine"].update(python="3.12"))
     assert compare(tmp_path, made_run(), newer) == 0
     assert "not the same: python: 3.11 and 3.12" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["html", "pictures", "fill", "compare"])
+def test_help_says_what_every_argument_is(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    arguments = said.partition("positional arguments:\n")[2].partition("\n\n")[0]
+    assert arguments
+    assert all(re.match(r" +\S+ +\S", line) for line in arguments.splitlines())
 
 
 # Files that are damaged, or made up to do harm.

@@ -360,6 +360,16 @@ def test_longest_thousandth_is_kept_whatever_the_order() -> None:
     assert longest.values() == (ranked[-1], ranked[-50])
 
 
+def test_help_tells_what_the_largest_size_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "50M entries need 12.2 GB of free memory" in said
+    assert "python -m latency_kv.bench.scale 1M 10M --json" in said
+
+
 def test_builds_that_mislead_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

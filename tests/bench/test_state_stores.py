@@ -212,20 +212,50 @@ def test_url_that_fails_is_told_and_the_others_go_on(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "out" / "figures.json"
-    wrong = ["nowhere://me:hunter2@host", "me:hunter2@host", "redis://me:hunter2@[host"]
-    urls = [*wrong, "memory:", "file:"]
+    (tmp_path / "no-folder").touch()
+    urls = ["redis://me:hunter2@127.0.0.1:1", "memory:", f"file:{tmp_path}/no-folder/x"]
     assert state_stores.main([*urls, "--quick", "--json", str(path)]) == 1
     said = capsys.readouterr()
     text = path.read_text()
     assert "hunter2" not in said.out + said.err + text
-    assert said.out.count("NOT MEASURED: ValueError") == 4
+    assert said.out.count("NOT MEASURED: ") == 2
     content = json.loads(text)
     assert {figure["store"] for figure in content["stores"]} == {"memory:"}
     assert len(content["stores"]) == 6
-    assert len(content["troubles"]) == 4
+    assert len(content["troubles"]) == 2
     assert content["machine"]["connections"]
     assert said.out.index("processor") < said.out.index("memory:")
     assert said.out.rstrip().endswith("of 4 goals reached")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("nowhere://me:hunter2@host", "me:hunter2@host", "redis://me:hunter2@[host"),
+        *("file:", "memory:?hunter2=1", "state"),
+    ],
+)
+def test_wrong_url_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    if url.startswith("redis"):
+        pytest.importorskip("redis")
+    monkeypatch.setattr(machine, "objection", lambda: pytest.fail("it goes on"))
+    with pytest.raises(SystemExit) as stop:
+        state_stores.main(["memory:", url])
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "error: URL 2: " in said.err
+    assert "me:hunter2" not in said.err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_nothing_is_summed_up_where_nothing_was_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "no-folder").touch()
+    assert state_stores.main([f"file:{tmp_path}/no-folder/x", "--quick"]) == 1
+    assert "goals reached" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("tiny")
@@ -256,4 +286,4 @@ def test_wrong_options_are_refused(
 
 def test_bench_of_stores_runs_as_a_module() -> None:
     said = children.output("-m", "latency_kv.bench.state_stores", "--help")
-    assert "URL" in said
+    assert "redis://localhost" in said

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ from latency_kv.bench.workloads.results import Results
 from latency_kv.bench.workloads.seat import Seat, Watched
 from latency_kv.bench.workloads.table import ENGINES, WORKLOADS, Workload
 from latency_kv.bench.workloads.weigh import weigh
-from latency_kv.bench.workloads.worker import Task
+from latency_kv.bench.workloads.worker import Task, perform, turns_of
 
 SHAPE = Shape(250, 8, 5)
 OUTSIDE = {"documents": Shape(1, 0, 50), "import": Shape(0, 0, 0)}
@@ -341,6 +342,8 @@ def test_shape_of_many_entries_has_one_process() -> None:
         (1_000_000, 2, 2),
         (10_000_000, 0, 2),
     ]
+    (fill,) = (work for work in WORKLOADS if work.name == "fillrandom")
+    assert [turns_of(fill, task) for task in tasks] == [(1, 1), (1, 0), (1, 0), (2, 1)]
 
 
 def test_manifest_of_everything_has_every_cell_once() -> None:
@@ -397,6 +400,46 @@ def test_absent_engine_is_missing_but_no_failure() -> None:
     results.take({**told, "reason": "install it", "is_absent": True}, SHAPE, 0)
     assert "install it" in results.missing()[0]["reason"]
     assert not results.has_failures()
+
+
+def test_import_of_an_absent_engine_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sortedcontainers", None)
+    shape = OUTSIDE["import"]
+    task = Task(shape, ["import"], ["latency_kv", "SortedDict"], 1, 1, 0)
+    results = Results([Cell("import", name, shape) for name in task.engines])
+    for event in perform(task):
+        results.take(event, shape, 0)
+    assert [row.engine for row in results.rows()] == ["latency_kv"]
+    (missing,) = results.missing()
+    hint = "sortedcontainers is not installed: pip install 'latency-kv[bench]'"
+    assert missing["reason"] == hint
+    assert not results.has_failures()
+
+
+def test_engine_that_did_not_fill_is_not_weighed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape = Shape(100_000, 16, 16)
+    engines = ["latency_kv", "dict"]
+    place = {"workload": "fillrandom", "engine": "dict", "reason": "not installed"}
+    events = [
+        {"event": "missing", "is_absent": True, **place},
+        {**place, "event": "result", "engine": "latency_kv", "laps": [(1, 1)]},
+    ]
+    weighed: list[str] = []
+    monkeypatch.setattr(runner, "worked", lambda _: iter(events))
+
+    def weigh(engine: str, shape: Shape) -> float:
+        weighed.append(engine)
+        return 1.0
+
+    monkeypatch.setattr(runner, "weigh", weigh)
+    choice = Choice((shape,), ("fillrandom",), tuple(engines), 1, 1, 1)
+    results = runner.results_of(Manifest.of(choice), lambda *_: None)
+    assert weighed == ["latency_kv"]
+    assert [row.memory for row in results.rows()] == [1.0]
 
 
 def test_wrong_answer_in_one_process_takes_the_row_away() -> None:
@@ -524,7 +567,7 @@ def test_missing_row_ends_the_run_with_one(
     [
         (["--engines", "dict,mysql"], ["--engines", "no mysql", "SortedDict"]),
         (["--workloads", "readsome"], ["--workloads", "no readsome", "readrandom"]),
-        (["readsome"], ["no row readsome", "readrandom", "get-fresh"]),
+        (["readsome"], ["no goal or workload readsome", "--list"]),
         (["--entries", "99"], ["--entries", "99 is not in 100 to 10,000,000"]),
         (["--entries", "20M"], ["--entries", "20M is not in"]),
         (["--entries", "many"], ["--entries", "many"]),

@@ -39,6 +39,25 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in text.splitlines() if line[:4] == "    "] == (
         ["snapshot", "state", "store", "facets", "bench", "include", "version"]
     )
+    words = " ".join(text.split())
+    assert "Start here: latency-kv store set file:state answer 42" in words
+    for takes in ("a snapshot's FILE:", "documents in a DIR:", "at a URL:"):
+        assert takes in words
+
+
+@pytest.mark.parametrize(
+    ("verb", "note"),
+    [
+        (["snapshot", "info"], "A pipe gets the fields of --json, named as there"),
+        (["state", "list"], "A pipe gets the lines without the header"),
+        (["state", "backups"], "A pipe gets the lines without the header"),
+    ],
+)
+def test_help_tells_what_a_pipe_gets(
+    verb: list[str], note: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*verb, "--help"]) == 0
+    assert note in " ".join(capsys.readouterr().out.split())
 
 
 VERBS = {
@@ -89,6 +108,14 @@ def test_script_is_the_module_s_main() -> None:
     module, name = project["scripts"]["latency-kv"].split(":")
     assert getattr(import_module(module), name) is main
     assert project["optional-dependencies"]["cli"] == ["typer", "rich"]
+
+
+def test_bench_is_called_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    assert capsys.readouterr().out.startswith("usage: latency-kv bench ")
+    said = run_fresh("-m", "latency_kv", "bench", "--help")
+    assert said.startswith("usage: python -m latency_kv bench ")
 
 
 @pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed here")

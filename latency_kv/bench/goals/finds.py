@@ -52,7 +52,7 @@ def find_many(size: int, _: str, plan: Plan) -> Pair:
 
 
 def find_hot(size: int, _: str, plan: Plan) -> Pair:
-    """Find one hot key, as document 3 does, against Rust."""
+    """Find one hot key, against Rust."""
     keys = b"".join([HOT_KEY % number for number in range(size)])
     values = b"".join([HOT_VALUE % number for number in range(size)])
     hot = HOT_KEY % (size // 2)

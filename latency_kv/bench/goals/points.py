@@ -73,7 +73,7 @@ def get_idle(size: int, _: str, plan: Plan) -> Pair:
 
 
 def get_hot(size: int, peer_name: str, plan: Plan) -> Pair:
-    """Get one hot key, as document 3 does: the same object every time."""
+    """Get one hot key: the same object every time."""
     hot = HOT_KEY % (size // 2)
 
     def side(engine: Engine) -> Callable[[], float]:

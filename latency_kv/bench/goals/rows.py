@@ -32,7 +32,7 @@ _K = 1_000
 _M = 1_000_000
 
 _TARGET = 500.0
-"""Document 3's target for a get, in ns."""
+"""What a get of a hot key may take, in ns."""
 
 _HOT = (100, _K, 10 * _K, 100 * _K)
 
@@ -297,13 +297,13 @@ ROWS = (
     ),
     Row(
         "get-hot",
-        "document 3: get from Python, one hot key",
+        "get from Python, one hot key",
         points.get_hot,
         tuple(Case(size, "dict", limit=_TARGET) for size in _HOT),
     ),
     Row(
         "find-hot",
-        "document 3: find from Cython, one hot key",
+        "find from Cython, one hot key",
         finds.find_hot,
         tuple(Case(size, "Rust HashMap + FxHash", limit=_TARGET) for size in _HOT),
     ),

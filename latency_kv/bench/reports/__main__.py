@@ -15,6 +15,24 @@ from pathlib import Path
 from latency_kv.bench.reports import comparison, html, pages, pictures, plots
 from latency_kv.bench.reports.runs import BenchRun, read_run
 
+_EXAMPLES = """\
+examples:
+  python -m latency_kv.bench --json run.json
+  %(prog)s html run.json run.html
+  %(prog)s compare run.json later.json
+"""
+
+_FILL = f"""\
+Replace what stands between two comments of a page by a table from a run:
+
+  <!-- figures: goals from run.json get-fresh find -->
+  <!-- end -->
+
+The word behind `figures:` is one of
+{", ".join(pages.BLOCKS)}.
+Names of rows may follow the run's; without any, all are shown.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the status to exit with."""
@@ -82,49 +100,83 @@ def _compare(options: argparse.Namespace) -> int:
 def _drawable(path: Path) -> BenchRun:
     run = read_run(path)
     if not plots.is_there():
-        raise ValueError("plots need matplotlib: pip install 'latency_kv[bench]'")
+        raise ValueError("plots need matplotlib: pip install 'latency-kv[bench]'")
     return run
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m latency_kv.bench.reports",
-        description="Make pages, pictures and tables from what a run of the bench left.",
+        description="Make pages, pictures and tables from runs of the bench.  RUN.json "
+        "is what\n--json of latency_kv.bench, of its scale or its state_stores wrote.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    made = commands.add_parser("html", help="write a run as one page")
-    made.add_argument("run", type=Path, metavar="RUN.json")
-    made.add_argument("out", type=Path, metavar="OUT.html")
+    made = commands.add_parser(
+        "html",
+        help="write a run as one page",
+        description="Write a run as one page of tables and plots, which needs no other "
+        "file.",
+    )
+    _add_run(made)
+    made.add_argument(
+        "out", type=Path, metavar="OUT.html", help="the page; its folder is made"
+    )
     made.set_defaults(command=_html)
 
-    made = commands.add_parser("pictures", help="draw a run's plots as PNG")
-    made.add_argument("run", type=Path, metavar="RUN.json")
-    made.add_argument("folder", type=Path, metavar="FOLDER")
+    made = commands.add_parser(
+        "pictures",
+        help="draw a run's plots as PNG",
+        description="Draw a run's plots, each as a PNG, and print their paths.",
+    )
+    _add_run(made)
+    made.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where they are written"
+    )
     made.set_defaults(command=_pictures)
 
     made = commands.add_parser(
         "fill",
         help="make the tables in Markdown pages",
-        description="Replace what stands between <!-- figures: BLOCK ... --> and "
-        f"<!-- end -->. Blocks: {', '.join(pages.BLOCKS)}.",
+        description=_FILL,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("files", nargs="+", type=Path, metavar="RUN.json|PAGE.md")
     made.add_argument(
-        "--check", action="store_true", help="write nothing; 1 if a page would change"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="RUN.json|PAGE.md",
+        help="one or more runs, and one or more pages",
+    )
+    made.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; status 1 if a page would change",
     )
     made.set_defaults(command=_fill)
 
     made = commands.add_parser(
         "compare",
         help="say whether two runs of one machine agree",
-        description="Every ratio has to agree within the spreads that the runs print.",
+        description="Compare two runs of one machine, ratio by ratio; status 1 if one "
+        "differs by more than both spreads, or only one run has it.",
     )
-    made.add_argument("first", type=Path, metavar="A.json")
-    made.add_argument("second", type=Path, metavar="B.json")
-    made.add_argument("--all", action="store_true", help="print those that agree too")
+    made.add_argument(
+        "first", type=Path, metavar="A.json", help="a run, as --json of the bench wrote"
+    )
+    made.add_argument("second", type=Path, metavar="B.json", help="another")
+    made.add_argument(
+        "--all", action="store_true", help="print the ratios that agree too"
+    )
     made.set_defaults(command=_compare)
     return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    told = "what --json of the bench wrote"
+    parser.add_argument("run", type=Path, metavar="RUN.json", help=told)
 
 
 if __name__ == "__main__":

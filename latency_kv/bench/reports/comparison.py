@@ -3,7 +3,7 @@
 Two ratios agree when their intervals, each as wide as the spread that its run prints,
 touch.  A ratio without a spread is one call or one process, and cannot be judged; one
 that a run marks as too wide agrees with everything, and is counted apart; one that only
-one run has is a disagreement, unless the other measured nothing at that size.
+one run has is a disagreement, unless the other was not asked for that size.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from latency_kv.bench.report import short
 from latency_kv.bench.reports import tables, wording
@@ -23,6 +25,8 @@ __all__ = ["Agreement", "Comparison", "compared", "differing", "summary"]
 Agreement: TypeAlias = Literal[
     "agree", "too wide", "no spread", "one run", "DIFFER", "MISSING"
 ]
+
+_Shape: TypeAlias = tuple[int, int, int]
 
 _SAME: Final = ("processor",)
 """What makes two runs those of one machine."""
@@ -39,7 +43,7 @@ class _Ratio:
 class Comparison:
     """One ratio in both runs, None where a run lacks it.
 
-    is_owed: whether both measured something at its size.
+    is_owed: whether both were asked for its size.
     """
 
     name: str
@@ -86,6 +90,7 @@ def compared(first: BenchRun, second: BenchRun) -> list[Comparison]:
                 f"{wording.one_line(one)!r} and {wording.one_line(other)!r}"
             )
     ours, theirs = dict(_ratios(first)), dict(_ratios(second))
+    # What was asked for is owed, whether it came or not.
     both = _sizes(first) & _sizes(second) | {""}
     return [
         Comparison(name, ours.get((name, size)), theirs.get((name, size)), size in both)
@@ -112,11 +117,20 @@ def summary(comparisons: list[Comparison]) -> str:
 
 
 def _sizes(run: BenchRun) -> set[str]:
-    return {_size(row) for row in run.workloads}
+    """Return the sizes that a run was asked for, and those that it has."""
+    try:
+        asked = msgspec.convert(run.options.get("shapes", []), list[_Shape])
+    except msgspec.ValidationError:
+        asked = []
+    return {_size(*shape) for shape in asked} | {_size_of(row) for row in run.workloads}
 
 
-def _size(row: WorkloadRow) -> str:
-    return f"{short(row.entries)} {row.key_bytes}+{row.value_bytes}"
+def _size_of(row: WorkloadRow) -> str:
+    return _size(row.entries, row.key_bytes, row.value_bytes)
+
+
+def _size(entries: int, key_bytes: int, value_bytes: int) -> str:
+    return f"{short(entries)} {key_bytes}+{value_bytes}"
 
 
 def _ratios(run: BenchRun) -> Iterator[tuple[tuple[str, str], _Ratio]]:
@@ -131,9 +145,9 @@ def _ratios(run: BenchRun) -> Iterator[tuple[tuple[str, str], _Ratio]]:
         for row in filter(lambda row: is_ours(row.engine), contest.engines):
             for peer, ratio in (row.ratio or {}).items():
                 sides = wording.one_line(f"{row.engine} / {peer}")
-                name = f"{contest.workload} {_size(row)} {sides}"
+                name = f"{contest.workload} {_size_of(row)} {sides}"
                 yield (
-                    (name, _size(row)),
+                    (name, _size_of(row)),
                     _between(row, by_engine.get(peer), peer, ratio),
                 )
 

@@ -125,11 +125,7 @@ def _fitting(
     on_disk, file_size = shutil.disk_usage(folder).free, size * _ENTRY_BYTES_ON_DISK
     if on_disk < 2 * file_size:
         return [], {"all": f"{_giga(file_size)} for a checkpoint are not on the disk"}
-    needs = {
-        is_ours: _BASE_BYTES
-        + size * max(p.entry_bytes for p in owed if p.is_ours is is_ours)
-        for is_ours in (True, False)
-    }
+    needs = _needs(size, owed)
     names = {True: "latency_kv", False: "dict"}
     reasons = {
         names[is_ours]: f"needs {_giga(need)} of memory, {_giga(room)} are free"
@@ -139,6 +135,15 @@ def _fitting(
     # Nothing is told of a dict alone.
     kept = [p for p in owed if needs[True] <= room and needs[p.is_ours] <= room]
     return kept, reasons
+
+
+def _needs(size: int, owed: Sequence[Process]) -> dict[bool, int]:
+    """Return the bytes of memory that the largest process takes: ours, and a dict's."""
+    return {
+        is_ours: _BASE_BYTES
+        + size * max(p.entry_bytes for p in owed if p.is_ours is is_ours)
+        for is_ours in (True, False)
+    }
 
 
 def _measured(
@@ -200,9 +205,10 @@ def _giga(size: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m latency_kv.bench.scale",
-        description="Measure how each cost grows with the entries of a store.",
-        epilog="Rows that begin with "
-        f"{HUGE} are of processes with GLIBC_TUNABLES={TUNABLES}.",
+        description="Measure how each cost grows with the entries of a store, a dict's "
+        "beside it.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -210,18 +216,48 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=_size,
         metavar="SIZE",
-        help=f"entries, such as 10M; {', '.join(map(short, _SIZES))}",
+        help="entries of a store, such as 10M; without any, "
+        f"{', '.join(map(short, _SIZES))}",
     )
-    add("--quick", action="store_true", help="up to 1M entries, each measured once")
-    add("--huge-pages", action="store_true", help="reads and puts with these as well")
+    add("--quick", action="store_true", help="up to 1M entries, once: seconds")
+    add(
+        "--huge-pages",
+        action="store_true",
+        help="measure gets and puts with huge pages of memory as well",
+    )
     add(
         "--folder",
         type=Path,
         metavar="PATH",
-        help="where checkpoints are written, and removed; the system's for such files",
+        help="where checkpoints are written, and removed; without it, where the system "
+        "has its temporary files",
     )
-    add("--json", type=Path, metavar="PATH", help="write all figures")
+    add(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="write all figures, for latency_kv.bench.reports",
+    )
     return parser
+
+
+def _epilog() -> str:
+    largest = max(_SIZES)
+    needs = _needs(largest, PROCESSES)
+    ours, theirs = _giga(needs[True]), _giga(needs[False])
+    disk = _giga(2 * largest * _ENTRY_BYTES_ON_DISK)
+    return f"""\
+All sizes take about 9 minutes.  {short(largest)} entries need {ours} of free memory,
+then {theirs} for a dict of them, and {disk} of the disk.  What does not fit
+here is told and left out.
+
+Rows that begin with {HUGE} are of processes with
+GLIBC_TUNABLES={TUNABLES}.
+
+examples:
+  %(prog)s --quick
+  %(prog)s 1M 10M --json scale.json
+"""
 
 
 def _size(text: str) -> int:

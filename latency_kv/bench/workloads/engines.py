@@ -21,12 +21,12 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from time import perf_counter_ns
 from typing import Any, ClassVar, TypeAlias
 
+from latency_kv.bench.peers import required
 from latency_kv.bench.timing import answers_loop, spans_loop, timed_loop
 from latency_kv.bench.workloads.content import MANY, Block, Shape, batches
 from latency_kv.checkpoints.directory import CheckpointDirectory
@@ -48,7 +48,6 @@ __all__ = [
     "Sqlite",
     "WrongAnswerError",
     "phrase_of",
-    "required",
 ]
 
 Spans: TypeAlias = "array[int]"
@@ -72,15 +71,6 @@ _LMDB_SLACK = 64 << 20
 
 class WrongAnswerError(Exception):
     """An engine did not do what it was asked."""
-
-
-def required(module: str) -> Any:
-    """Import a peer; ImportError says what to install."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        hint = f"{module} is missing: pip install 'latency_kv[bench]'"
-        raise ImportError(hint) from error
 
 
 class Engine(ABC):

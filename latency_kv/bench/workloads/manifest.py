@@ -1,8 +1,8 @@
 """Manifest: what a run measures, so that nothing is missing unnoticed.
 
     shapes    how many entries of which sizes; a few by default, all with --full
-    tasks     several processes for each shape, one where each would take an hour; and
-              more where memory is short
+    tasks     several processes for each shape, one where the store is very large; more
+              where memory is short
     cells     every (workload, engine, shape) that has to have a figure
 
 A shape of which not even ours and one peer fit into half of the memory that is free is
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from latency_kv.bench.workloads.content import Shape
 from latency_kv.bench.workloads.table import WORKLOADS, Workload
-from latency_kv.bench.workloads.worker import Task
+from latency_kv.bench.workloads.worker import MANY, Task
 
 __all__ = [
     "DEFAULT_SHAPES",
@@ -65,9 +65,6 @@ LIMITS = {
 
 # What the workloads have in the place of a shape for which no store is filled.
 _OUTSIDE = {"documents": Shape(1, 0, 1 << 10), "import": Shape(0, 0, 0)}
-
-_MANY = 2 * _M
-"""Entries from which on a shape has one process."""
 
 _ENTRY_BYTES = 250
 """What an entry weighs beyond its key and value, in the heaviest engine."""
@@ -138,7 +135,7 @@ class Manifest:
         groups: list[list[str]],
     ) -> None:
         names = [work.name for work in works]
-        processes = 1 if shape.entries > _MANY else choice.processes
+        processes = 1 if shape.entries > MANY else choice.processes
         laps = max(1, -(-choice.rounds // choice.processes))
         weight = shape.key_bytes + shape.value_bytes
         calls = min(choice.calls, max(100, _BLOCK_BYTES // max(1, weight)))

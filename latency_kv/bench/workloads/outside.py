@@ -14,6 +14,7 @@ import anyio
 
 from latency_kv.bench.children import output
 from latency_kv.bench.goals.documents import write_by_hand
+from latency_kv.bench.peers import required
 from latency_kv.bench.workloads.content import Lap
 from latency_kv.bench.workloads.engines import Spans, WrongAnswerError
 from latency_kv.documents.store import FileSystemStateStore
@@ -49,7 +50,10 @@ _numbers = count()
 
 def importing(engine: str, lap: Lap, spans: Spans | None) -> tuple[int, int]:
     """Import an engine once; the process tells what it took."""
-    span = int(output("-c", _IMPORT.format(IMPORTS[engine])))
+    statement = IMPORTS[engine]
+    # Here too, since the process would end with a traceback where it is not installed.
+    required(statement.split()[1])
+    span = int(output("-c", _IMPORT.format(statement)))
     if spans is not None:
         spans.append(span)
     return 1, span

@@ -15,8 +15,9 @@ from pathlib import Path
 from time import monotonic, perf_counter_ns, sleep
 from typing import Any, ClassVar
 
+from latency_kv.bench.peers import required
 from latency_kv.bench.workloads.content import Block, Shape, batches
-from latency_kv.bench.workloads.engines import PythonEngine, required
+from latency_kv.bench.workloads.engines import PythonEngine
 
 __all__ = ["Redis"]
 
@@ -68,7 +69,9 @@ def _client() -> Any:
     redis = required("redis")
     program = shutil.which("redis-server")
     if program is None:
-        raise ImportError("redis-server is missing: install Redis from your system's")
+        raise ImportError(
+            "redis-server is not installed: install Redis from your system's packages"
+        )
     folder = tempfile.mkdtemp(prefix="latency-kv-redis-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     socket = str(Path(folder, "socket"))

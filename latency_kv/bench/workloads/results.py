@@ -106,20 +106,24 @@ class Results:
             if not self._gathered[cell].turns:
                 self._reasons.setdefault(cell, (reason, False))
 
+    def lacks(self, cell: Cell) -> bool:
+        """Return whether a cell has no figure, or failed in one process of several."""
+        return cell in self._reasons or not self._gathered[cell].turns
+
     def rows(self) -> list[WorkloadFigure]:
         """Return the cells that have figures, in the manifest's order."""
-        return [self._row(cell) for cell in self._cells if not self._lacks(cell)]
+        return [self._row(cell) for cell in self._cells if not self.lacks(cell)]
 
     def missing(self) -> list[dict[str, str]]:
         """Return the cells that have none, and why."""
-        return [self._told(cell) for cell in self._cells if self._lacks(cell)]
+        return [self._told(cell) for cell in self._cells if self.lacks(cell)]
 
     def has_failures(self) -> bool:
         """Return whether one is missing for another reason than an absent engine."""
         return any(
             not self._reasons.get(cell, ("", False))[1]
             for cell in self._cells
-            if self._lacks(cell)
+            if self.lacks(cell)
         )
 
     def pauses(self) -> list[dict[str, Any]]:
@@ -134,14 +138,12 @@ class Results:
                 told.append({**place, "points": calmest, "unit": unit})
         return told
 
-    def _lacks(self, cell: Cell) -> bool:
-        """A cell that failed in one process is missing, whatever others told."""
-        return cell in self._reasons or not self._gathered[cell].turns
-
     def _told(self, cell: Cell) -> dict[str, str]:
         reason, _ = self._reasons.get(cell, ("no figure came", False))
         place = {"workload": cell.workload, "engine": cell.engine}
-        return {**place, "reason": f"{reason} ({cell.shape})"}
+        # Without keys, no store is filled.
+        at_shape = f" ({cell.shape})" if cell.shape.key_bytes else ""
+        return {**place, "reason": f"{reason}{at_shape}"}
 
     def _row(self, cell: Cell) -> WorkloadFigure:
         gathered = self._gathered[cell]

@@ -53,13 +53,14 @@ def results_of(manifest: Manifest, show: Show) -> Results:
         done += _cost(task)
     for cell in weighings:
         show(done, total, f"memory, {cell.engine}, {cell.shape}")
+        done += _weight(cell)
+        if results.lacks(cell):
+            continue
         try:
             memory = weigh(cell.engine, cell.shape)
         except subprocess.CalledProcessError:
-            memory = None  # what is missing was told by its other cells
-        if memory is not None:
-            results.weighed(cell.engine, cell.shape, memory)
-        done += _weight(cell)
+            continue  # the process said why
+        results.weighed(cell.engine, cell.shape, memory)
     return results
 
 

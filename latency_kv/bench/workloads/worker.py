@@ -34,10 +34,13 @@ from latency_kv.bench.workloads.latencies import histogram, percentiles, slices
 from latency_kv.bench.workloads.seat import Seat, Watched
 from latency_kv.bench.workloads.table import ENGINES, WORKLOADS, Workload
 
-__all__ = ["Task", "perform", "turns_of"]
+__all__ = ["MANY", "Task", "perform", "turns_of"]
 
 SMALL = 100_000
 """Entries up to which a turn through a whole store is one like the others."""
+
+MANY = 2_000_000
+"""Entries above which a shape has one process, since each takes most of an hour."""
 
 _WARM_PART = 4
 
@@ -49,7 +52,8 @@ Event = dict[str, Any]
 class Task(NamedTuple):
     """What one process measures.
 
-    laps: counted turns of each engine; one for what goes through a large store.
+    laps: counted turns of each engine; one for what goes through a large store that
+        other processes have too.
     number: of the process, from 0; the first one also times the calls of whole stores.
     """
 
@@ -104,7 +108,8 @@ def turns_of(work: Workload, task: Task) -> tuple[int, int]:
     if work.pauses == "entries":
         return 0, 1
     if work.whole and task.shape.entries > SMALL:
-        return 1, int(task.number == 0)
+        is_alone = task.shape.entries > MANY
+        return (task.laps if is_alone else 1), int(task.number == 0)
     return task.laps, 1
 
 
