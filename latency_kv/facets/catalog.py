@@ -18,9 +18,10 @@ FacetStatus: TypeAlias = Literal["Active", "Awaiting Adoption"]
 
 STATUSES: Final[Mapping[FacetStatus, str]] = MappingProxyType(
     {
-        "Active": "stable, and provided in production in the project that the facets "
-        "come from, by plugins such as those in brackets",
-        "Awaiting Adoption": "stable, and no plugin of that project builds on it yet",
+        "Active": "stable, and provided in production by plugins outside of this "
+        "package, such as those in brackets",
+        "Awaiting Adoption": "stable, and no plugin outside of this package builds on "
+        "it yet",
     }
 )
 """What a status says, and of whom: not of this package, whose providers are listed."""

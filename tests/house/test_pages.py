@@ -6,13 +6,14 @@
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from pages import PAGES, ROOT, Session, blocks_of, is_as_shown
 
-# What a page that builds the package itself finds beside it, as in a clone.
+# What is in the clone that a page installs the package from.
 CLONE = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "latency_kv"]
 
 # To a place in this page, or to a file of the project and a place in it.
@@ -34,7 +35,7 @@ def test_page_does_what_it_shows(
     folder.mkdir()
     stranger = full and any(block.mark == "make check" for block in blocks)
     if stranger:
-        put_clone(folder)
+        put_clone(folder / "latency-kv")
     monkeypatch.chdir(folder)
     # A page may look for modules in its folder, which the next one has not.
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -45,7 +46,8 @@ def test_page_does_what_it_shows(
 
 
 def put_clone(folder: Path) -> None:
-    """Put what the package is built from into a folder."""
+    """Put what the package is built from into a new folder."""
+    folder.mkdir()
     ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     for name in CLONE:
         if (ROOT / name).is_dir():
@@ -74,6 +76,15 @@ def anchors_of(page: Path) -> set[str]:
 
 def test_readme_shows_python() -> None:
     assert any(block.language == "python" for block in blocks_of(PAGES[0]))
+
+
+def test_table_of_extras_has_every_extra() -> None:
+    page = (ROOT / "docs/install.md").read_text()
+    table = page.partition("| extra |")[2].partition("\n\n")[0]
+    first = "".join(re.findall(r"^\|(.*?)\|", table, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    shown = re.findall(r"`(\w+)`", first)
+    assert sorted(shown) == sorted(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
