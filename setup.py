@@ -17,6 +17,7 @@ The package index has README without the files that it links to: `description` f
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -123,12 +124,25 @@ def description() -> str:
 
 
 class BuildVariant(build_ext):
-    """A variant's folder is a package that can be imported: Python files included."""
+    """A variant's folder is a package that can be imported: Python files included.
+
+    Without a compiler there is one line.
+    """
 
     def run(self) -> None:
         if VARIANT:
             self.run_command("build_py")
         super().run()
+
+    def build_extensions(self) -> None:
+        # Of MSVC, which has no such attribute, setuptools tells itself.
+        command = getattr(self.compiler, "compiler_so", [""])[0]
+        if command and shutil.which(command) is None:
+            raise SystemExit(
+                f"a C compiler is needed, and there is no {command}: install one, as in "
+                "apt-get install gcc python3-dev, or name yours in CC"
+            )
+        super().build_extensions()
 
 
 parts = chosen_parts()

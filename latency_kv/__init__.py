@@ -7,8 +7,18 @@ the core is imported at once: the upper floors come when they are first asked fo
 
 from typing import TYPE_CHECKING, Any
 
-from latency_kv.core.snapshot import StateSnapshot
-from latency_kv.core.store import InMemoryStore
+try:
+    from latency_kv.core.snapshot import StateSnapshot
+    from latency_kv.core.store import InMemoryStore
+except ModuleNotFoundError as error:
+    if not (error.name or "").startswith("latency_kv.core."):
+        raise
+    raise ImportError(
+        f"latency_kv is imported from its sources in {__path__[0]}, which are not "
+        "compiled for this Python: start Python in another folder, or run "
+        "`pip install -e .` beside them",
+        name=error.name,
+    ) from None
 
 if TYPE_CHECKING:
     from latency_kv.atoms.data_store import DataStore

@@ -103,7 +103,12 @@ def stage(path: StrPath, data: Buffer, *, synced: bool = True) -> str:
     """
     view = memoryview(data).cast("B")
     staged = _unique_beside(path)
-    descriptor = os.open(staged, _CREATE, _FILE_MODE)
+    try:
+        descriptor = os.open(staged, _CREATE, _FILE_MODE)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        # It is the folder that refuses, whatever the name.
+        error.filename = os.path.dirname(staged) or os.curdir
+        raise
     try:
         try:
             written = 0
@@ -187,7 +192,8 @@ def make_directory(path: StrPath) -> None:
         os.mkdir(real, _DIRECTORY_MODE)
     except FileExistsError:
         if not os.path.isdir(real):
-            raise
+            text = "it is no folder, and has to be one"
+            raise FileExistsError(errno.EEXIST, text, real) from None
     sync_directory(parent)
 
 

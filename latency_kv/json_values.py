@@ -57,7 +57,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 # Of the way to a place: what is deeper is likely a circle.
 _MOST_SHOWN_KEYS = 12
 
-_KINDS = "dict with str keys, list, str, int, float, bool and None are"
+_KINDS = "JSON has dict with str keys, list, str, int, float, bool and None"
 
 _VOWELS = tuple("aeiouAEIOU")
 
@@ -304,7 +304,8 @@ def _plain(value: Any, depth: int) -> Any:
         return _copied(dict(value.items()), depth)
     if issubclass(kind, list):
         return _copied(list(value), depth)
-    raise _Refused(f"{kind_of(value)} is no JSON value; {_KINDS}")
+    advice = ": make it a list" if issubclass(kind, tuple | set | frozenset) else ""
+    raise _Refused(f"{kind_of(value)} is no JSON value{advice}; {_KINDS}")
 
 
 def _checked_text(text: str, what: str) -> str:

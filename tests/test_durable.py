@@ -109,6 +109,14 @@ def test_path_may_be_relative(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (folder / "state").read_bytes() == NEW
 
 
+@pytest.mark.parametrize(("name", "kind"), [("no/such", 2), ("state", 20)])
+def test_folder_that_is_missing_is_named(path: Path, name: str, kind: int) -> None:
+    folder = path.parent / name
+    with pytest.raises(OSError) as caught:
+        write_atomic(folder / "x.lkv", NEW)
+    assert caught.value.filename == str(folder) and caught.value.errno == kind
+
+
 def test_link_at_the_path_is_replaced_and_not_followed(folder: Path) -> None:
     target, link = folder / "target", folder / "link"
     target.write_bytes(OLD)
@@ -424,7 +432,7 @@ def test_made_folders_are_their_owners_alone(folder: Path) -> None:
 
 
 def test_file_in_the_way_of_a_folder_raises(path: Path) -> None:
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match=f"it is no folder, .*: '{path}'"):
         make_directory(path)
     with pytest.raises(OSError, match="state"):
         make_directory(path / "inner")

@@ -178,8 +178,12 @@ print(encode_value({key: 1 for key in {"a", "b", "c", "d", "e", "f"}}))
     [
         (math.nan, "value: JSON has no nan"),
         ([1, -math.inf], "value[1]: JSON has no -inf"),
-        ({"a": {"b": (1,)}}, "value['a']['b']: a tuple is no JSON value"),
-        (b"x", "value: a bytes is no JSON value"),
+        (
+            {"a": {"b": (1,)}},
+            "value['a']['b']: a tuple is no JSON value: make it a list; JSON has dict",
+        ),
+        ([{1}], "value[0]: a set is no JSON value: make it a list; JSON has dict"),
+        (b"x", "value: a bytes is no JSON value; JSON has dict with str keys, list"),
         ({1: 1}, "value: the key 1 is an int"),
         ({"a": [{None: 1}]}, "value['a'][0]: the key None is a NoneType"),
         (["\ud800"], "value[0]: the str '\\ud800' has a lone surrogate"),

@@ -8,7 +8,7 @@
 One snapshot is being written and one waits, at most: a writer that falls behind drops
 what is in between and says so, instead of queueing without bound.
 
-Knows no file: it is given the function that writes.  Start at `BackgroundWriter.submit`.
+Knows no file: it is given the function that writes, and one that refuses at once.  Start at `BackgroundWriter.submit`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class BackgroundWriter:
     """
 
     __slots__ = (
+        "_check",
         "_guard",
         "_is_busy",
         "_is_closed",
@@ -68,9 +69,14 @@ class BackgroundWriter:
         "superseded",
     )
 
-    def __init__(self, write: Callable[[StateSnapshot], CheckpointInfo]) -> None:
+    def __init__(
+        self,
+        write: Callable[[StateSnapshot], CheckpointInfo],
+        check: Callable[[StateSnapshot], object] | None = None,
+    ) -> None:
         self.superseded = 0
         self._write = write
+        self._check = check
         self._guard = Lock()
         self._waiting: _Outcome | None = None
         self._is_busy = False
@@ -102,9 +108,11 @@ class BackgroundWriter:
         """Hand over a snapshot to be written next, and return the future of its write.
 
         Never waits for a write: a snapshot that still waits gives way to this one, and
-        its future is cancelled.  RuntimeError once the writer is closed, and in a forked
-        child.
+        its future is cancelled.  TypeError for what is no snapshot; RuntimeError once the
+        writer is closed, and in a forked child.
         """
+        if self._check is not None:
+            self._check(snapshot)
         if os.getpid() != self._process:
             raise RuntimeError("this writer's thread is in the process that forked")
         outcome = _Outcome(snapshot)

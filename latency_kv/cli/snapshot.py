@@ -89,7 +89,11 @@ _Limit = Annotated[
 )
 @verb
 def info(file: _File, json: _Json = False) -> int:
-    """Tell what is in a snapshot: how much, from when, keys and sizes."""
+    """Tell what is in a snapshot: how much, from when, keys and sizes.
+
+    A pipe gets the fields of --json, named as there (path, file_bytes, keys.p50), one a
+    line: name, tab, value.
+    """
     screen = Screen()
     source = opened(file)
     with working(f"reading {source.path}", len(source.snapshot)) as progress:

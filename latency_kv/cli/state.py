@@ -68,7 +68,8 @@ def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
     """Tell which plugins have state, and how it is.
 
     OK; DAMAGED: restore brings a backup back; NEWER: of a later release; UNREADABLE:
-    not for you to read; CLEARED: only backups or damaged files are left.
+    not for you to read; CLEARED: only backups or damaged files are left.  A pipe gets
+    the lines without the header.
     """
     screen = StateScreen(limit)
     found = holdings(directory)
@@ -80,7 +81,9 @@ def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
             rows.append(PluginRow(holding, holding.state().without_data()))
     screen.table(PLUGIN_COLUMNS, rows, json=json)
     if not rows:
-        note(f"{directory}: no plugin has anything here")
+        snapshots = any(directory.glob("*.lkv"))
+        hint = "; snapshots are for `latency-kv snapshot info`" if snapshots else ""
+        note(f"{directory}: no plugin has anything here{hint}")
     for path in found.leftovers:
         note(
             f"{path}: a temporary file, of a write that goes on or was interrupted; "
@@ -145,7 +148,8 @@ def backups(
     """Tell what restore can bring back.
 
     DIFFERS counts what changed from the backup to the document: + added, - removed, ~
-    changed.  Files that were damaged and set aside follow.
+    changed.  Files that were damaged and set aside follow.  A pipe gets the lines
+    without the header.
     """
     screen = StateScreen(limit)
     holding = holdings(directory).of(named(plugin))

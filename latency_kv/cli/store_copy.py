@@ -17,7 +17,6 @@ from latency_kv.cli.store_terms import (
     Raw,
     brief,
     lasting,
-    located,
     named,
     present,
 )
@@ -68,7 +67,7 @@ def copy(
     """
     begin = named(prefix, raw=raw, what="--prefix")
     origin = present(lasting(source, namespace))
-    place = located(target, namespace if to_namespace is None else to_namespace)
+    place = lasting(target, namespace if to_namespace is None else to_namespace)
     # Whatever opens a store that is not there makes it, and a folder for it.
     opened = Place("memory:") if dry_run and place.is_missing else place
     reading, writing = StoreAccess(origin), StoreAccess(opened)
@@ -95,8 +94,6 @@ def copy(
         )
 
     run(main, so_far)
-    if place.is_memory:
-        note("memory: ends with this command, and so does the copy")
     if not copying.total:
         note(f"nothing to do: {origin} has no keys{' that begin so' if begin else ''}")
     elif copying.different and not (wanted or replace):

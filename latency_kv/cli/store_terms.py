@@ -14,6 +14,7 @@ import typer
 from latency_kv.cli.notation import TEXT, printable
 from latency_kv.cli.screen import Screen, fail
 from latency_kv.providers.state_keys import redacted_url, url_parts
+from latency_kv.providers.state_stores import open_state_store
 
 Url: TypeAlias = Annotated[
     str,
@@ -133,6 +134,13 @@ def lasting(url: str, namespace: str | None) -> Place:
 def present(place: Place) -> Place:
     """Return the place; leaves the program if reading would have to make it."""
     if place.is_missing:
+        try:
+            # Nothing is opened; what is not installed comes before what is not there.
+            open_state_store(place.url, namespace=place.namespace)
+        except ImportError as error:
+            fail(f"{place}: {error}")
+        except ValueError:
+            pass
         fail(f"{place}: nothing is stored there; check the path")
     return place
 

@@ -69,7 +69,7 @@ memset(&ARENA, 0, sizeof(ARENA))
 
 
 cdef int layout_4() noexcept nogil:
-    return 3
+    return 4
 
 
 cdef extern from *:
@@ -324,10 +324,10 @@ cdef class ByteReader:
         rows_none(&found_rows)
         try:
             rows_take(&key_rows, keys, "keys", False)
-            rows_take(&value_rows, values, "values", True)
+            _take_output(&value_rows, values, "values")
             rows_match(&value_rows, &key_rows, "values", "keys")
             if found is not None:
-                rows_take(&found_rows, found, "found", True)
+                _take_output(&found_rows, found, "found")
                 rows_match(&found_rows, &key_rows, "found", "keys")
                 if found_rows.size != 1:
                     raise ValueError(
@@ -517,6 +517,15 @@ cdef class ByteReader:
             check_index(&self.table)
         if self.image.data != NULL:
             require(image_verify(&self.image, &at) == SOUND, "the image is sound")
+
+
+cdef int _take_output(Rows* rows, object source, str what) except -1:
+    """Point rows at an array to be written; an error of its buffer names it."""
+    try:
+        rows_take(rows, source, what, True)
+    except (BufferError, ValueError) as error:
+        raise type(error)(f"{what} is an array to be written: {error}") from error
+    return 0
 
 
 cdef Py_ssize_t _read_rows(

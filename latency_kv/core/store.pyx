@@ -670,22 +670,29 @@ cdef class InMemoryStore(ByteReader):
         wake_sweeper()
         return 0
 
-    def restore(self, StateSnapshot snapshot not None):
+    def restore(self, snapshot):
         """Replace everything with what a snapshot holds.
 
         O(1), or O(n) for one that reads an image, and then in memory of its own.  The
         snapshot stays as it is.  An ordered store sorts one without an index first, in
         O(n).  If it raises, nothing has changed.
         """
-        if snapshot.image.data != NULL:
-            self.load(snapshot)
+        cdef StateSnapshot moment
+        if type(snapshot) is not StateSnapshot:
+            raise TypeError(
+                f"a store takes a StateSnapshot, not {type(snapshot).__name__}: "
+                "StateSnapshot.open(path) reads a file, store.snapshot() makes one"
+            )
+        moment = <StateSnapshot>snapshot
+        if moment.image.data != NULL:
+            self.load(moment)
             return
         if self.ordered:
-            snapshot.order()
-        self.adopt(&snapshot.table)
+            moment.order()
+        self.adopt(&moment.table)
 
     @staticmethod
-    def from_snapshot(StateSnapshot snapshot not None, *, ordered=False):
+    def from_snapshot(snapshot, *, ordered=False):
         """Return a store with what a snapshot holds; cost and errors are restore's."""
         cdef InMemoryStore store = InMemoryStore.__new__(InMemoryStore)
         store.ordered = ordered

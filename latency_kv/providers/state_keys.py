@@ -137,7 +137,8 @@ def url_parts(url: str) -> SplitResult:
         ) from None
     if not parts.scheme:
         raise ValueError(
-            "the URL has no scheme: it begins with one, as in 'memory:' or 'file:PATH'"
+            "the URL has no scheme: write file: before a path, as in 'file:state'; "
+            "'memory:' is this process"
         )
     if not parts.netloc and "@" in parts.path and parts.scheme in _OF_SERVERS:
         raise ValueError(

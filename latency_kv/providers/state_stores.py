@@ -144,7 +144,7 @@ def _other(scheme: str) -> StoreFactory:
     others = {point.name: point for point in _entry_points()}
     if scheme not in others:
         known = ", ".join(f"{name}:" for name in [*_HOMES, *sorted(others)])
-        raise ValueError(f"there is no store for {scheme}:, but for {known}")
+        raise ValueError(f"unknown scheme {scheme}:; known are {known}")
     factory: StoreFactory = others[scheme].load()
     return factory
 

@@ -59,6 +59,9 @@ class KeyLayout:
             if field not in FIXED and field not in STRINGS:
                 known = ", ".join([*FIXED, *STRINGS])
                 raise ValueError(f"no field is called {field!r}: there are {known}")
+        if isinstance(prefix, str):
+            written = prefix.encode(errors="replace")
+            raise TypeError(f"the prefix is bytes, not str: {written!r}")
         self._constant = memoryview(prefix).tobytes()
         self.fields = fields
         self._packs = [
@@ -109,15 +112,16 @@ class _Run(NamedTuple):
 def _runs(prefix: bytes, fields: tuple[str, ...]) -> list[_Run]:
     """Split the fields into runs, of which the first begins with the prefix."""
     runs = [_Run(f">{len(prefix)}s", [], [])]
-    for number, field in enumerate(fields):
+    for number, field in enumerate(fields, 1):
         codes, names, members = runs[-1]
+        name = f"{field}_{number}"
         code = FIXED[field].code if field in FIXED else ""
         if bool(code) == bool(codes):
-            names.append(f"v{number}")
+            names.append(name)
             members.append(field)
             runs[-1] = _Run(codes + code, names, members)
         else:
-            runs.append(_Run(code and ">" + code, [f"v{number}"], [field]))
+            runs.append(_Run(code and ">" + code, [name], [field]))
     return runs
 
 
@@ -126,11 +130,14 @@ def _compile_pack(
 ) -> Callable[..., bytes]:
     """Write the function that packs these fields; for an int64 and a bytes field:
 
-    def pack(v0, v1):
+    def pack(int64_1, bytes_2):
         try:
-            return s0(prefix, index(v0) + 9223372036854775808) + bytes_to_bytes(v1)
+            return (
+                s0(prefix, index(int64_1) + 9223372036854775808)
+                + bytes_to_bytes(bytes_2)
+            )
         except (StructError, OverflowError, TypeError) as error:
-            raise refusal(error, v0, v1) from error
+            raise refusal(error, int64_1, bytes_2) from error
     """
 
     def refusal(error: Exception, *values: Any) -> Exception:
@@ -141,7 +148,8 @@ def _compile_pack(
 
     scope: dict[str, Any] = {"prefix": prefix, "refusal": refusal}
     terms = []
-    for number, (codes, names, members) in enumerate(_runs(prefix, fields)):
+    runs = _runs(prefix, fields)
+    for number, (codes, names, members) in enumerate(runs):
         values = list(zip(names, members, strict=True))
         if codes:
             scope[f"s{number}"] = Struct(codes).pack
@@ -151,7 +159,7 @@ def _compile_pack(
             terms.append(f"s{number}({', '.join(arguments)})")
         else:
             terms += [STRINGS[field].to_bytes.format(name) for name, field in values]
-    parameters = ", ".join(f"v{number}" for number in range(len(fields)))
+    parameters = ", ".join(name for run in runs for name in run.names)
     return _define(
         "pack",
         f"def pack({parameters}):\n"
@@ -171,11 +179,14 @@ def _compile_unpack(
     def unpack(key):
         rest = key = key if key.__class__ is bytes else memoryview(key).tobytes()
         try:
-            found, v0, = s0(rest, 0)
-            v1, rest = rest[12:].split(NUL, 1)
+            found, int64_1, = s0(rest, 0)
+            bytes_2, rest = rest[12:].split(NUL, 1)
             if found != prefix or len(rest) != 0:
                 raise ValueError("the prefix or the length is another")
-            return v0 - 9223372036854775808, (unescaped(v1) if 1 in v1 else v1),
+            return (
+                int64_1 - 9223372036854775808,
+                (unescaped(bytes_2) if 1 in bytes_2 else bytes_2),
+            )
         except (StructError, ValueError) as error:
             raise refusal(key) from error
     """

@@ -48,12 +48,17 @@ class TypedStore:
     __slots__ = ("_decoders", "_encode", "_get", "_put", "codec", "store")
 
     def __init__(self, store: ByteStateStore, codec: Codec | None = None) -> None:
+        try:
+            self._get, self._put = store.get, store.put
+        except AttributeError as error:
+            raise TypeError(
+                "a TypedStore is over a byte store, such as InMemoryStore, not "
+                f"{type(store).__name__}"
+            ) from error
         self.store = store
         self.codec: Codec = MsgpackCodec() if codec is None else codec
         self._decoders = _Decoders(self.codec)
         self._encode = self.codec.encode
-        self._get = store.get
-        self._put = store.put
 
     def __repr__(self) -> str:
         return f"TypedStore({self.store!r}, codec={self.codec!r})"

@@ -97,6 +97,19 @@ def test_what_is_submitted_is_written(directory: CheckpointDirectory) -> None:
     assert writer.superseded == 0
 
 
+def test_what_is_no_snapshot_is_refused_at_once(
+    directory: CheckpointDirectory,
+) -> None:
+    store: Any = InMemoryStore()
+    with directory.background() as writer:
+        with pytest.raises(
+            TypeError, match=r"InMemoryStore.*: call store.snapshot\(\)"
+        ):
+            writer.submit(store)
+        assert writer.submit(store.snapshot()).result(PATIENCE_S).generation == 1
+    assert writer.superseded == 0
+
+
 def test_newer_snapshot_takes_the_place_of_one_that_waits(
     slow: Slow, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -91,7 +91,7 @@ def test_path_is_fixed_when_the_directory_is_made(
 
 def test_file_in_the_way_raises(folder: Path) -> None:
     (folder / "file").touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="it is no folder, .*/file'$"):
         CheckpointDirectory(folder / "file")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cli.conftest import Answer, Keep, Run
 from fresh import run_fresh
+from latency_kv import CheckpointDirectory, InMemoryStore
 from latency_kv.cli.screen import TROUBLE
 from latency_kv.cli.state_files import Finding, Health, Holding
 from latency_kv.cli.state_screen import StateScreen
@@ -132,6 +133,9 @@ def test_list_takes_a_limit(state: Run, folder: Path) -> None:
 def test_list_of_an_empty_folder(state: Run, tmp_path: Path) -> None:
     answer = state("list", tmp_path)
     assert answer == (0, "", f"latency-kv: {tmp_path}: no plugin has anything here\n")
+    CheckpointDirectory(tmp_path).write(InMemoryStore().snapshot())
+    answer = state("list", tmp_path)
+    assert "snapshots are for `latency-kv snapshot info`" in answer.err
 
 
 def test_long_name_is_found_in_a_backup_and_else_unknown(

@@ -14,6 +14,9 @@ import pytest
 from latency_kv import InMemoryStore, StateSnapshot
 from model import Model
 
+FROZEN = np.zeros(2, np.uint8)
+FROZEN.flags.writeable = False
+
 COUNTS = (0, 1, 31, 32, 33, 64, 1_000)
 
 
@@ -135,7 +138,9 @@ def test_value_of_another_size_is_told() -> None:
         (b"ab", bytearray(3), None, ValueError, "values has 3 rows, and keys 2"),
         (b"ab", bytearray(2), bytearray(3), ValueError, "found has 3 rows, and keys 2"),
         (b"ab", bytearray(2), np.zeros(2), ValueError, "found has rows of 8 bytes"),
-        (b"ab", b"ab", None, BufferError, "not writable"),
+        (b"ab", b"ab", None, BufferError, "^values is an array to be written: "),
+        (b"ab", FROZEN, None, ValueError, "^values is an array to be .* read-only"),
+        (b"ab", bytearray(2), b"ab", BufferError, "^found is an array to be written"),
         (np.zeros(()), bytearray(1), None, TypeError, "keys is a single value"),
         (b"ab", np.array([None, 1]), None, TypeError, "values is an array of objects"),
         (np.array([{}, 1]), bytearray(2), None, TypeError, "keys is an array of obj"),

@@ -77,6 +77,14 @@ def test_snapshot_refuses_what_the_store_refuses(mistake: Mistake) -> None:
     assert snapshot == contents()
 
 
+@pytest.mark.parametrize("take", [InMemoryStore().restore, InMemoryStore.from_snapshot])
+def test_what_is_no_snapshot_is_refused_with_how_to_open_one(
+    take: Callable[[Any], object],
+) -> None:
+    with pytest.raises(TypeError, match=r"not str: StateSnapshot.open\(path\) reads"):
+        take("x.lkv")
+
+
 def test_oversized_keys_are_absent_or_refused_when_looked_up() -> None:
     store = InMemoryStore({LONGEST_KEY: b"longest"})
     for look in (store.get, store.contains, store.delete, store.first, store.floor):

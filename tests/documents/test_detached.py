@@ -194,7 +194,7 @@ def test_ordered_dict_keeps_its_own_order() -> None:
 )
 def test_what_json_has_no_word_for_is_refused(value: Any, kind: str) -> None:
     assert refusal(value).startswith(f"data: {kind}")
-    assert "no JSON value; dict with str keys, list, str, int" in refusal(value)
+    assert "JSON has dict with str keys, list, str, int" in refusal(value)
     place = f"data['users'][1]['a b']: {kind}"
     assert refusal({"users": [0, {"x": 1, "a b": value}]}).startswith(place)
 

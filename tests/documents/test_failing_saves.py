@@ -225,4 +225,6 @@ async def test_save_into_a_folder_that_cannot_be_is_an_error(
     with pytest.raises((StateReadError, StateWriteError)) as caught:
         await store.save("clock", 1)
     assert isinstance(caught.value.__cause__, OSError)
+    assert "it is no folder, and has to be one" in str(caught.value)
+    assert str(tmp_path / "file") in str(caught.value)
     assert witness.saw_error("save", caught.value)

@@ -139,7 +139,9 @@ async def test_scheme_is_built_in(scheme: str, recorded: None) -> None:
 
 
 async def test_unknown_scheme_tells_what_there_is(installed: None) -> None:
-    with pytest.raises(ValueError, match="there is no store for mysql:") as caught:
+    with pytest.raises(
+        ValueError, match="unknown scheme mysql:; known are memory:"
+    ) as caught:
         open_state_store("mysql://me:hunter2@db")
     for scheme in [*BUILT_IN, "etcd"]:
         assert f"{scheme}:" in str(caught.value)

@@ -137,7 +137,7 @@ async def test_other_scheme_is_refused() -> None:
     ],
 )
 async def test_sockets_and_sentinels_are_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="there is no store for .* redis:"):
+    with pytest.raises(ValueError, match="unknown scheme .* redis:"):
         open_state_store(url)
 
 

@@ -196,6 +196,8 @@ def test_number_of_values_is_checked() -> None:
     for values in [(), (1,), (1, "a", "b")]:
         with pytest.raises(TypeError):
             layout.pack(*values)
+    with pytest.raises(TypeError, match="'str_2'"):
+        layout.pack(1)
     with pytest.raises(TypeError, match="3 values are too many"):
         layout.prefix(1, "a", "b")
 
@@ -203,7 +205,7 @@ def test_number_of_values_is_checked() -> None:
 def test_unknown_field_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no field is called 'int'.*uint8.*bytes"):
         KeyLayout(b"p", "int")  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="the prefix is bytes, not str: b'p'"):
         KeyLayout("p", "int8")  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from latency_kv import InMemoryStore
 from latency_kv.errors import LatencyKVError, StateDecodeError
+from latency_kv.providers.memory import MemoryStateStore
 from latency_kv.typed.codecs import Codec, JsonCodec, RawCodec, StructCodec
 from latency_kv.typed.store import TypedStore
 
@@ -50,6 +51,13 @@ def test_missing_key_is_the_default(typed: TypedStore) -> None:
     assert_type(typed.get_typed(b"x", int, "none"), int | str)
     assert typed.get_typed(b"x", int, 7) == 7
     assert typed.get_typed(b"x", int | None, default="none") == "none"
+
+
+@pytest.mark.parametrize("store", [{}, None, b"", MemoryStateStore()])
+def test_what_is_no_byte_store_is_refused(store: Any) -> None:
+    kind = type(store).__name__
+    with pytest.raises(TypeError, match=f"over a byte store, .* not {kind}$"):
+        TypedStore(store)
 
 
 def test_falsy_values_are_values(typed: TypedStore) -> None:
