@@ -7,8 +7,8 @@
     an object         dict with str keys, each once
 
 Invariants
-    1. What `detached_value` lets pass, `decode_value(encode_value(value))` gives back equal, of equal
-       types.
+    1. What `detached_value` lets pass, `decode_value(encode_value(value))` gives back
+       equal, of equal types.
     2. Two values have the same bytes if and only if they are equal, of equal types, and
        their zeros of equal sign; the order of a dict's keys is nothing.
     3. Whatever the bytes, `decode_value` returns such a value or raises JsonValueError.

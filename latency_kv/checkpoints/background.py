@@ -8,7 +8,8 @@
 One snapshot is being written and one waits, at most: a writer that falls behind drops
 what is in between and says so, instead of queueing without bound.
 
-Knows no file: it is given the function that writes, and one that refuses at once.  Start at `BackgroundWriter.submit`.
+Knows no file: it is given the function that writes, and one that refuses at once.
+Start at `BackgroundWriter.submit`.
 """
 
 from __future__ import annotations

@@ -241,9 +241,9 @@ class PluginContext:
         """Provide a facet of the manifest, with the priority that stands there.
 
         Only while the plugin is activated: RuntimeError before and after.  PluginError
-        for what the manifest does not provide, or somebody else does already; a facet that it provides once needs no
-        qualifier here.  TypeError for an implementation that lacks members of the
-        Protocol, where the Protocol is given.
+        for what the manifest does not provide, or somebody else does already; a facet
+        that it provides once needs no qualifier here.  TypeError for an implementation
+        that lacks members of the Protocol, where the Protocol is given.
         """
         self._demand_open()
         if self._activation is None or not self._activation.is_open:

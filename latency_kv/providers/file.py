@@ -62,7 +62,8 @@ class FileStateStore:
 
     The document is read as a whole, once for as long as nobody writes it; from a second
     after a write a read takes some 10 us.  A write writes it as a whole, in one file with
-    those that wait meanwhile.  A damaged document, or one that is somebody else's, raises StateParseError and stays.
+    those that wait meanwhile.  A damaged document, or one that is somebody else's, raises
+    StateParseError and stays.
 
     >>> import anyio
     >>> from tempfile import TemporaryDirectory

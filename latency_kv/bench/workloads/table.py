@@ -5,8 +5,8 @@ the ns they took; with `spans`, the ns of each go there too.  It checks what it 
 leaves the store with the keys that it found.
 
 Scans come last: a store of ours that was never scanned keeps no order, and the workloads
-before show it so.  An engine that cannot do a workload stands not in its list; whoever stands there owes a
-figure.  Start at `WORKLOADS`.
+before show it so.  An engine that cannot do a workload does not stand in its list;
+whoever stands there owes a figure.  Start at `WORKLOADS`.
 """
 
 from __future__ import annotations
