@@ -1,10 +1,14 @@
 """Figures: what a row asks for, what a measurement gives, and the verdict on both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 MICROSECOND = 1_000.0
 MILLISECOND = 1_000_000.0
+
+WIDE = 0.3
+"""The spread beyond which a figure says little: its rounds differ by more than half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +18,24 @@ class Plan:
     most: entries of the largest store.
     calls: timed calls of a round; few, so that most rounds of a busy machine are left
         alone, and their median tells of the engine.
-    rounds: of `calls` each.
+    rounds: of `calls` each, in one process.
     passes: rounds of a measurement that goes through a whole store.
+    processes: fresh ones for each case, which have addresses and hash secrets of their
+        own; a single one is this process.
     """
 
     most: int
     calls: int
     rounds: int
     passes: int
+    processes: int = 1
 
     def size(self, size: int) -> int:
         """Return the size at which a case of this size is measured."""
         return min(size, self.most)
 
 
-FULL = Plan(most=2_000_000, calls=50_000, rounds=15, passes=5)
+FULL = Plan(most=2_000_000, calls=50_000, rounds=5, passes=2, processes=3)
 QUICK = Plan(most=100_000, calls=20_000, rounds=9, passes=3)
 
 
@@ -36,13 +43,29 @@ QUICK = Plan(most=100_000, calls=20_000, rounds=9, passes=3)
 class Pair:
     """One measurement: our figure, the peer's, and a remark; None is not measured.
 
-    `spread` is that of the ratios of its rounds: see `timing.spread`.
+    `ratios` are those of its rounds, where both sides were measured in each.
     """
 
     ours: float | None
     theirs: float | None = None
     note: str = ""
-    spread: float | None = None
+    ratios: Sequence[float] = ()
+
+    @classmethod
+    def pooled(cls, pairs: Sequence["Pair"]) -> "Pair":
+        """Return one of what several processes measured: medians, and all ratios."""
+        ours = [pair.ours for pair in pairs if pair.ours is not None]
+        theirs = [pair.theirs for pair in pairs if pair.theirs is not None]
+        return cls(
+            median(ours) if ours else None,
+            median(theirs) if theirs else None,
+            pairs[0].note,
+            [ratio for pair in pairs for ratio in pair.ratios or pair.own_ratio()],
+        )
+
+    def own_ratio(self) -> list[float]:
+        """Return the ratio of the figures, if there are two."""
+        return [self.ours / self.theirs] if self.ours and self.theirs else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +117,7 @@ def judge(row: Row, case: Case, plan: Plan, pair: Pair) -> Figure:
 
     A goal is for one size: at a smaller one there is no verdict.
     """
-    ratio = pair.ours / pair.theirs if pair.ours and pair.theirs else None
+    ratio = next(iter(pair.own_ratio()), None)
     bounds = [(ratio, case.goal), (pair.ours, case.limit)]
     held = [value is not None and value <= most for value, most in bounds if most]
     size = plan.size(case.size)
@@ -112,5 +135,17 @@ def judge(row: Row, case: Case, plan: Plan, pair: Pair) -> Figure:
         limit=case.limit,
         reached=all(held) if judged else None,
         note=pair.note,
-        spread=pair.spread,
+        spread=spread(pair.ratios),
     )
+
+
+def spread(rounds: Sequence[float]) -> float | None:
+    """Return half the distance of the outermost rounds, as a share of their median.
+
+    Of ten or more, one in ten is left out at each end: it was another program's.
+    """
+    if len(rounds) < 2 or not median(rounds):
+        return None
+    ranked = sorted(rounds)
+    cut = len(ranked) // 10
+    return (ranked[-1 - cut] - ranked[cut]) / 2 / median(rounds)

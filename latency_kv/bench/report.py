@@ -11,8 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from latency_kv.bench.figures import Figure
-from latency_kv.bench.timing import WIDE
+from latency_kv.bench.figures import WIDE, Figure
 
 _LINE = "{title:<48} {size:>5}  {ours:>10}  {peer:<26} {theirs:>10} {ratio:>7}  {goal}"
 

@@ -22,9 +22,6 @@ from typing import Any
 
 from latency_kv.bench.figures import Pair
 
-WIDE = 0.3
-"""The spread beyond which a figure says little: its rounds differ by more than half."""
-
 _BATCHED = """
 def run(target, batches):
     total = 0
@@ -132,18 +129,6 @@ def taken_in_turn(
     return spans
 
 
-def spread(rounds: Sequence[float]) -> float | None:
-    """Return half the distance of the outermost rounds, as a share of their median.
-
-    Of ten or more, one in ten is left out at each end: it was another program's.
-    """
-    if len(rounds) < 2 or not median(rounds):
-        return None
-    ranked = sorted(rounds)
-    cut = len(ranked) // 10
-    return (ranked[-1 - cut] - ranked[cut]) / 2 / median(rounds)
-
-
 def duel(
     ours: Callable[[], float],
     theirs: Callable[[], float],
@@ -154,7 +139,7 @@ def duel(
     """Race two sides; the spread is that of the ratios of the rounds."""
     sides = taken_in_turn([ours, theirs], rounds, warm=warm)
     ratios = [one / other for one, other in zip(*sides, strict=True) if other]
-    return Pair(median(sides[0]), median(sides[1]), spread=spread(ratios))
+    return Pair(median(sides[0]), median(sides[1]), ratios=ratios)
 
 
 def percentile(spans: Iterable[int], share: float) -> int:

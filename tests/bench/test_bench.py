@@ -9,13 +9,15 @@ import math
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from latency_kv.bench import __main__ as command
 from latency_kv.bench import children, machine, native, peers, report
-from latency_kv.bench.figures import FULL, Case, Figure, Pair, Plan, Row, judge
+from latency_kv.bench.figures import FULL, Case, Figure, Pair, Plan, Row, judge, spread
+from latency_kv.bench.goals import rows
 from latency_kv.bench.goals.rows import ROWS, chosen, measure
 from latency_kv.bench.keys import batches, cut, grouped_block, picked, random_block
 from latency_kv.bench.timing import (
@@ -23,7 +25,6 @@ from latency_kv.bench.timing import (
     plain_loop,
     race,
     spans_loop,
-    spread,
     timed_loop,
 )
 from latency_kv.bench.workloads.table import WORKLOADS
@@ -62,6 +63,35 @@ def test_spread_leaves_out_one_round_in_ten_at_each_end() -> None:
     rounds = [1.0, *[10.0] * 7, 11.0, 9.0]
     assert spread(rounds) == pytest.approx(0.05)
     assert spread([*rounds, 100.0]) == pytest.approx(0.1)
+
+
+def test_figures_of_several_processes_are_pooled() -> None:
+    pairs = [
+        Pair(10.0, 100.0, "a note", [0.1, 0.12]),
+        Pair(30.0, 100.0, "another"),
+        Pair(20.0, 400.0, "", [0.05]),
+    ]
+    pooled = Pair.pooled(pairs)
+    assert (pooled.ours, pooled.theirs, pooled.note) == (20.0, 100.0, "a note")
+    assert pooled.ratios == [0.1, 0.12, 0.3, 0.05]
+    absent = Pair.pooled([Pair(None, None, "not installed")] * 3)
+    assert (absent.ours, absent.theirs, absent.ratios) == (None, None, [])
+    assert absent.note == "not installed"
+
+
+def test_case_is_measured_in_as_many_processes_as_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks: list[str] = []
+
+    def told(*arguments: str) -> str:
+        tasks.append(arguments[-1])
+        return children.output(*arguments)
+
+    monkeypatch.setattr(rows, "output", told)
+    (figure,) = measure(chosen(["get-idle"]), replace(TINY, processes=2), _quiet)
+    assert len(tasks) == 2 and '"processes": 1' in tasks[0]
+    assert figure.ratio and figure.spread is not None
 
 
 def test_names_of_rows_are_unique() -> None:

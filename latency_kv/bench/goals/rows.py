@@ -5,8 +5,11 @@ and one case for each size and peer, with the most that its ratio, or our own fi
 may be.  A row without either is there for context.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 
+from latency_kv.bench.children import output
 from latency_kv.bench.figures import (
     MICROSECOND,
     MILLISECOND,
@@ -353,8 +356,19 @@ def _distinct(cases: Sequence[Case], plan: Plan) -> list[Case]:
 
 
 def _measured(row: Row, case: Case, plan: Plan) -> Figure:
+    if plan.processes == 1:
+        return judge(row, case, plan, pair_of(row, case, plan))
+    task = json.dumps([row.name, asdict(case), asdict(replace(plan, processes=1))])
+    told = [
+        json.loads(output("-m", "latency_kv.bench.goals.worker", task))
+        for _ in range(plan.processes)
+    ]
+    return judge(row, case, plan, Pair.pooled([Pair(**each) for each in told]))
+
+
+def pair_of(row: Row, case: Case, plan: Plan) -> Pair:
+    """Measure a case in this process; what is missing for it is its note."""
     try:
-        pair = row.measure(plan.size(case.size), case.peer, plan)
+        return row.measure(plan.size(case.size), case.peer, plan)
     except ImportError as error:
-        pair = Pair(None, None, str(error))
-    return judge(row, case, plan, pair)
+        return Pair(None, None, str(error))

@@ -15,10 +15,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from latency_kv.bench.figures import WIDE
 from latency_kv.bench.report import short
 from latency_kv.bench.reports import tables, wording
 from latency_kv.bench.reports.runs import BenchRun, WorkloadRow, is_ours
-from latency_kv.bench.timing import WIDE
 
 __all__ = ["Agreement", "Comparison", "compared", "differing", "summary"]
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from latency_kv.bench.timing import WIDE
+from latency_kv.bench.figures import WIDE
 
 __all__ = [
     "OURS",

@@ -13,6 +13,7 @@ from itertools import groupby
 from math import log10
 from typing import Final, Literal, TypeAlias
 
+from latency_kv.bench.figures import WIDE
 from latency_kv.bench.report import short
 from latency_kv.bench.reports import wording
 from latency_kv.bench.reports.runs import (
@@ -24,7 +25,6 @@ from latency_kv.bench.reports.runs import (
     WorkloadRow,
     is_ours,
 )
-from latency_kv.bench.timing import WIDE
 
 __all__ = [
     "GOALS_HEAD",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from latency_kv.bench.timing import spread
+from latency_kv.bench.figures import spread
 
 __all__ = [
     "HUGE",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
-from latency_kv.bench.timing import WIDE, spread
+from latency_kv.bench.figures import WIDE, spread
 from latency_kv.bench.workloads.content import Shape
 from latency_kv.bench.workloads.latencies import bounded
 from latency_kv.bench.workloads.manifest import Cell, pauses_shape

@@ -8,8 +8,8 @@ whose spread is too wide to mean anything.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from latency_kv.bench.figures import WIDE
 from latency_kv.bench.report import number, quantity, short
-from latency_kv.bench.timing import WIDE
 from latency_kv.bench.workloads.results import WorkloadFigure
 from latency_kv.bench.workloads.table import WORKLOADS
 
