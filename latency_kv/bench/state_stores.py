@@ -135,7 +135,7 @@ class StoreFigure:
     """One operation of one store by so many tasks; calls a second, medians of rounds.
 
     theirs is None where there is no bare client; ratio is ours / theirs of a call's time.
-    A spread is half of what lies between the fastest and the slowest round, as a share.
+    A spread is what lies between the fastest and the slowest round, as a share.
     cpu_ratio is that of the processor's time that this process takes for a call, threads
     and all: what other processes are up to, the server too, is not in it.
     """
@@ -310,7 +310,7 @@ def _summary(spans: Sequence[_Span]) -> tuple[float, float, float]:
     """Return the median, the spread, and the median of the processor's time."""
     walls = [span.wall for span in spans]
     middle = median(walls)
-    return middle, (max(walls) - min(walls)) / 2 / middle, median(s.cpu for s in spans)
+    return middle, (max(walls) - min(walls)) / middle, median(s.cpu for s in spans)
 
 
 def _keys(size: int) -> list[str]:

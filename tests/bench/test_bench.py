@@ -59,10 +59,10 @@ def test_every_row_gives_finite_figures(row: Row) -> None:
 
 def test_spread_leaves_out_one_round_in_ten_at_each_end() -> None:
     assert spread([10.0]) is None and spread([0.0, 0.0]) is None
-    assert spread([9.0, 10.0, 11.0]) == pytest.approx(0.1)
+    assert spread([9.0, 10.0, 11.0]) == pytest.approx(0.2)
     rounds = [1.0, *[10.0] * 7, 11.0, 9.0]
-    assert spread(rounds) == pytest.approx(0.05)
-    assert spread([*rounds, 100.0]) == pytest.approx(0.1)
+    assert spread(rounds) == pytest.approx(0.1)
+    assert spread([*rounds, 100.0]) == pytest.approx(0.2)
 
 
 def test_figures_of_several_processes_are_pooled() -> None:

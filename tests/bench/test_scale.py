@@ -250,7 +250,7 @@ def test_figure_is_the_median_of_its_processes() -> None:
         ],
     )
     assert [(row.row, row.ours, row.theirs, row.spread) for row in made] == [
-        ("get", 2.0, 8.0, 0.75),
+        ("get", 2.0, 8.0, 1.5),
         ("find", None, None, None),
     ]
 

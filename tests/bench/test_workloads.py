@@ -461,7 +461,7 @@ def test_ratio_is_taken_turn_by_turn() -> None:
     row, other = results.rows()
     assert row.ratio == {"dict": 0.25} and row.ratio_spread == {"dict": 0.0}
     assert other.ratio is None
-    assert row.spread == pytest.approx(1 / 3) and row.rate == pytest.approx(1e9 / 15)
+    assert row.spread == pytest.approx(2 / 3) and row.rate == pytest.approx(1e9 / 15)
 
 
 def test_ratio_is_between_engines_of_one_language() -> None:

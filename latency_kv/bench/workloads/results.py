@@ -1,7 +1,7 @@
 """Results: what came of each cell, from all processes, as the JSON of a run has it.
 
-A rate is that of the median turn.  A spread is half the distance of the outermost turns
-over their median: what two runs of one machine agree within.  Ratios are taken turn by
+A rate is that of the median turn.  A spread is the distance of the outermost turns over
+their median: what two runs of one machine agree within.  Ratios are taken turn by
 turn, of engines that took turns in one process, so what slows the machine for a while
 slows both sides; only engines called from one language have them.  Percentiles are the
 medians of the processes'; pauses are those of the calmest process, since an engine's

@@ -50,9 +50,7 @@ def tables(rows: Sequence[WorkloadFigure]) -> Iterator[str]:
             lines += [_line(row, of_shape) for row in of_shape]
             lines += _notes(of_shape)
         if any(row.is_wide for row in rows if row.workload == name):
-            lines.append(
-                f"  ~ turns that lie {WIDE:.0%} around their median, or only one"
-            )
+            lines.append(f"  ~ turns that lie more than {WIDE:.0%} apart, or only one")
         yield "\n".join(lines)
 
 
