@@ -13,7 +13,7 @@ Knows images and tables.  Reading needs the GIL.
 """
 
 from cpython.exc cimport PyErr_Clear
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -47,9 +47,9 @@ cdef extern from "Python.h":
 cdef enum:
     # How full pages are on average at most: at three quarters few have to split.
     LOAD_FILL = PAGE_CAPACITY - (PAGE_CAPACITY >> 2)
-    # Parts into which entries are dealt by hash: so many lines, being written to, stay
-    # in the cache, and the pages of a part do in a table of some ten million.
-    PART_BITS_MAX = 10
+    # Parts into which entries are dealt by hash: so many lines, being written to, and
+    # where they lie, stay in the caches, and a part's pages do in a table of millions.
+    PART_BITS_MAX = 9
 
 cdef struct Encoder:
     Cell* cells          # sorted; NULL when the cursor walks the index
@@ -148,7 +148,8 @@ cdef struct Loader:
     Table* table
     Placed* placed       # entries, dealt into parts by the top bits of their hashes
     Cell* cells          # the same in key order, borrowed; NULL without an index
-    size_t starts[1 << PART_BITS_MAX]
+    size_t ends[1 << PART_BITS_MAX]      # of what each part has so far
+    size_t limits[1 << PART_BITS_MAX]    # of what it has room for
     int part_shift
 
 
@@ -200,21 +201,19 @@ cdef inline Entry* entry_of_image(
 
 
 cdef inline void loader_count_parts(Loader* loader, const Image* image) noexcept nogil:
-    """Find where each part of the entries begins."""
+    """Find where the room of each part begins and ends, one behind the other."""
     cdef size_t index, size, total = 0
     cdef uint64_t hash
     cdef const char* key
     cdef int part
-    for part in range(1 << PART_BITS_MAX):
-        loader.starts[part] = 0
     for index in range(image.count):
         key = image_key(image, index, &size)
         hash = hash_bytes(&loader.table.hash, key, size)
-        loader.starts[hash >> 1 >> loader.part_shift] += 1
+        loader.limits[hash >> 1 >> loader.part_shift] += 1
     for part in range(1 << PART_BITS_MAX):
-        size = loader.starts[part]
-        loader.starts[part] = total
-        total += size
+        loader.ends[part] = total
+        total += loader.limits[part]
+        loader.limits[part] = total
 
 
 cdef inline Status loader_make_entries(
@@ -222,10 +221,11 @@ cdef inline Status loader_make_entries(
 ) noexcept:
     """Make all entries in key order and deal them into their parts."""
     cdef Table* table = loader.table
-    cdef size_t index, place
+    cdef size_t index, part
     cdef uint64_t hash
     cdef Entry* entry
     cdef Entry* last = NULL
+    cdef Placed* placed
     for index in range(image.count):
         entry = entry_of_image(table, image, index, fault)
         if entry == NULL:
@@ -239,15 +239,16 @@ cdef inline Status loader_make_entries(
             return NO_MEMORY
         last = entry
         hash = hash_bytes(&table.hash, entry_key(entry), entry.key_size)
-        place = loader.starts[hash >> 1 >> loader.part_shift]
+        part = hash >> 1 >> loader.part_shift
         # A file that changed since its keys were counted deals otherwise.
-        if place >= image.count or loader.placed[place].entry != NULL:
+        if loader.ends[part] == loader.limits[part]:
             entry_release(table.arena, entry)
             fault[0] = UNORDERED
             return NO_MEMORY
-        loader.starts[hash >> 1 >> loader.part_shift] += 1
-        loader.placed[place].hash = hash
-        loader.placed[place].entry = entry
+        placed = &loader.placed[loader.ends[part]]
+        loader.ends[part] += 1
+        placed.hash = hash
+        placed.entry = entry
         if loader.cells != NULL:
             loader.cells[index].entry = entry
         table_count(table, entry, 1)
@@ -294,6 +295,17 @@ cdef inline Status loader_fill_pages(Loader* loader, size_t count) noexcept nogi
     return DONE
 
 
+cdef inline void loader_drop(Loader* loader) noexcept nogil:
+    """Let go of the entries that the table did not get."""
+    cdef size_t index, begin = 0
+    cdef int part
+    for part in range(1 << PART_BITS_MAX):
+        for index in range(begin, loader.ends[part]):
+            if loader.placed[index].entry != NULL:
+                entry_release(loader.table.arena, loader.placed[index].entry)
+        begin = loader.limits[part]
+
+
 cdef inline Status table_load(
     Table* table, const Image* image, bint ordered, Fault* fault
 ) noexcept:
@@ -304,7 +316,6 @@ cdef inline Status table_load(
     """
     cdef Loader loader
     cdef Status status
-    cdef size_t index
     cdef int depth = 0
     fault[0] = SOUND
     while image.count >> depth > LOAD_FILL:
@@ -313,10 +324,12 @@ cdef inline Status table_load(
     # One bit less: a shift by all 64 is not defined.
     loader.part_shift = 63 - min(depth, PART_BITS_MAX)
     loader.cells = NULL
+    memset(loader.ends, 0, sizeof(loader.ends))
+    memset(loader.limits, 0, sizeof(loader.limits))
     if table_start(table):
         return NO_MEMORY
     status = table_reserve(table, depth)
-    loader.placed = <Placed*>PyMem_RawCalloc(image.count + 1, sizeof(Placed))
+    loader.placed = <Placed*>PyMem_RawMalloc((image.count + 1) * sizeof(Placed))
     if ordered:
         loader.cells = <Cell*>PyMem_RawMalloc((image.count + 1) * sizeof(Cell))
     if loader.placed == NULL or (ordered and loader.cells == NULL):
@@ -329,10 +342,7 @@ cdef inline Status table_load(
     if status == DONE and ordered:
         status = index_build(table, loader.cells)
     if status:
-        if loader.placed != NULL:
-            for index in range(image.count):
-                if loader.placed[index].entry != NULL:
-                    entry_release(table.arena, loader.placed[index].entry)
+        loader_drop(&loader)
         shared_release(table.arena, table_top(table))
     PyMem_RawFree(loader.placed)
     PyMem_RawFree(loader.cells)

@@ -24,7 +24,8 @@ from core.calls import (
     TEXT_MISTAKES,
     contents,
 )
-from latency_kv import InMemoryStore
+from latency_kv import InMemoryStore, StateSnapshot
+from latency_kv.errors import SnapshotCorruptError
 
 WARM_UP = 150
 REPETITIONS = 1_000
@@ -128,4 +129,25 @@ def find_leaks_of_stores() -> None:
         list(snapshot.items())
 
     found = slope(make)
+    assert found.is_level(), found
+
+
+def find_leaks_of_refused_restores(folder: str) -> None:
+    """Raise if restoring from a file that changed under its reader leaves entries."""
+    store = InMemoryStore(contents())
+    store.put_many({b"\xff/1": b"", b"\xff/2": b""})
+    path = Path(folder, "state.lkv")
+    path.write_bytes(store.snapshot().to_bytes())
+    opened = StateSnapshot.open(path)
+    path.write_bytes(path.read_bytes().replace(b"\xff/1", b"\xff/3"))
+
+    def refused(target: InMemoryStore) -> None:
+        try:
+            target.restore(opened)
+        except SnapshotCorruptError:
+            return
+        raise AssertionError("the last key is below the one before")
+
+    refused(store)
+    found = slope(refused)
     assert found.is_level(), found

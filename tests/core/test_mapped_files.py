@@ -6,6 +6,8 @@ docs/snapshot-format.md says. Start at `test_opened_snapshot_stays_as_it_was`.
 
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -141,3 +143,37 @@ def test_file_that_changes_under_its_reader_breaks_nothing(
         store.check()
         with path.open("r+b") as file:
             file.write(image)
+
+
+FLIP = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as image:
+    print(flush=True)
+    while True:
+        image[int(sys.argv[2])] ^= 3
+"""
+
+
+def test_file_that_changes_amid_a_restore_is_refused_or_read_whole(path: Path) -> None:
+    """A key flips between two that are in order, but have other hashes."""
+    entries = {b"%05d a" % number: b"" for number in range(20_000)}
+    path.write_bytes(encode(entries, CREATED_NS))
+    opened = StateSnapshot.open(path)
+    at = path.read_bytes().index(b"10000 a") + 6
+    refused = 0
+    command = [sys.executable, "-c", FLIP, path, str(at)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        for _ in range(5_000):
+            if refused == 20:
+                break
+            store = InMemoryStore(OTHER)
+            try:
+                store.restore(opened)
+            except SnapshotCorruptError:
+                refused += 1
+                assert store == OTHER
+            store.check()
+        writer.kill()
+    assert refused == 20
