@@ -394,6 +394,7 @@ def test_headline_is_of_the_workload_at_the_size_in_question() -> None:
     assert (get.size, get.ours) == (1_000_000, "100 ns")
     assert get.ratios == {"dict": 0.9, "LMDB": 0.3}
     assert get.wide == {"LMDB"}
+    assert get.cells() == ["0.90", "", "", "~ 0.30"]
 
 
 def test_headline_without_workloads_is_of_the_goals_rows() -> None:

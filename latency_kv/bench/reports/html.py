@@ -157,21 +157,15 @@ def _first_screen(run: BenchRun, drawn: Mapping[str, str]) -> str:
         return ""
     head = ["", "entries", "latency_kv", *tables.PEERS]
     rows = [
-        ("", [line.title, short(line.size), line.ours, *_cells(line)]) for line in lines
+        ("", [line.title, short(line.size), line.ours, *line.cells()]) for line in lines
     ]
     return (
         "<h2>Beside its peers</h2>\n"
         "<p>latency_kv's time, or memory, as a share of each peer's: 0.5 is half of "
-        "it. An empty cell was not measured.</p>\n"
+        "it; ~ where it differed by more than half between repetitions. An empty cell "
+        "was not measured.</p>\n"
         f"{_table(head, rows)}{_figure(drawn, 'ratios', 'broad')}"
     )
-
-
-def _cells(line: tables.HeadlineRow) -> list[str]:
-    return [
-        "too wide" if peer in line.wide else wording.ratio_text(line.ratios.get(peer))
-        for peer in tables.PEERS
-    ]
 
 
 def _goals(run: BenchRun, drawn: Mapping[str, str]) -> str:

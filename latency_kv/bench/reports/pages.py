@@ -161,11 +161,7 @@ def _ratios(parts: Sequence[_Part]) -> list[str]:
         part.refuse_rows()
         for line in tables.headline(part.run):
             title = f"{line.title}, {short(line.size)}"
-            cells = (
-                "too wide" if peer in line.wide else wording.ratio_text(ratio)
-                for peer, ratio in ((p, line.ratios.get(p)) for p in tables.PEERS)
-            )
-            rows.append([title, line.ours, *cells])
+            rows.append([title, line.ours, *line.cells()])
     head = ["", "latency_kv", *(f"of {peer}" for peer in tables.PEERS)]
     return _table(head, rows)
 

@@ -184,22 +184,24 @@ def ratios(lines: Sequence[HeadlineRow], theme: Theme) -> Plot:
         axes = plot.axes
         shown = lines[::-1]
         for peer in PEERS:
-            marks = [
-                (line.ratios[peer], height)
-                for height, line in enumerate(shown)
-                if peer in line.ratios and peer not in line.wide
-            ]
-            if marks:
-                colour, mark = _STYLES[peer]
-                axes.plot(
-                    *zip(*marks, strict=True),
-                    mark,
-                    color=colour,
-                    markersize=9,
-                    markeredgecolor=theme.paper or "none",
-                    label=peer,
-                    zorder=3,
-                )
+            for is_wide in (False, True):
+                marks = [
+                    (line.ratios[peer], height)
+                    for height, line in enumerate(shown)
+                    if peer in line.ratios and (peer in line.wide) is is_wide
+                ]
+                if marks:
+                    colour, mark = _STYLES[peer]
+                    axes.plot(
+                        *zip(*marks, strict=True),
+                        mark,
+                        color=colour,
+                        markersize=9,
+                        fillstyle="none" if is_wide else "full",
+                        markeredgecolor=colour if is_wide else theme.paper or "none",
+                        label="_" if is_wide else peer,
+                        zorder=3,
+                    )
         axes.axvline(1.0, color=OUR_COLOUR, linewidth=2, zorder=2, label=OURS)
         axes.set_yticks(
             range(len(shown)), [f"{line.title}, {short(line.size)}" for line in shown]
@@ -212,7 +214,11 @@ def ratios(lines: Sequence[HeadlineRow], theme: Theme) -> Plot:
         low, high = axes.get_xlim()
         axes.set_xlim(low, max(high, 2.0))
         axes.set_title("What latency_kv takes of each peer's time or memory")
-        axes.set_xlabel("share, log scale; left of the line latency_kv takes less")
+        is_any_wide = any(line.wide & line.ratios.keys() for line in shown)
+        axes.set_xlabel(
+            "share, log scale; left of the line is less"
+            + ("; hollow: spread too wide" if is_any_wide else "")
+        )
         _legend(plot, columns=len(PEERS) + 1)
 
     height = 1.7 + 0.36 * len(lines)

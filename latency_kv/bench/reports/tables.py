@@ -104,7 +104,7 @@ _MEASURES = (
 class HeadlineRow:
     """A line of the first screen; `ratios` has only the peers that were measured.
 
-    wide: the peers whose rounds differed too much for a ratio.
+    wide: the peers whose rounds differed so much that the ratio says little.
     """
 
     title: str
@@ -112,6 +112,14 @@ class HeadlineRow:
     ours: str
     ratios: Mapping[str, float]
     wide: frozenset[str] = frozenset()
+
+    def cells(self) -> list[str]:
+        """Return the ratio to each peer; one that says little has `~` before it."""
+        texts = (wording.ratio_text(self.ratios.get(peer)) for peer in PEERS)
+        return [
+            f"~ {text}" if peer in self.wide and text else text
+            for peer, text in zip(PEERS, texts, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ class Contest:
 
     @property
     def wide(self) -> set[str]:
-        """The peers against whom the spread is too wide for a ratio."""
+        """The peers against whom the spread is so wide that the ratio says little."""
         return {row.engine for row in self.engines if self._is_wide(row)}
 
     def _is_wide(self, theirs: WorkloadRow) -> bool:

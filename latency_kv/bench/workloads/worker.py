@@ -37,7 +37,7 @@ from latency_kv.bench.workloads.table import ENGINES, WORKLOADS, Workload
 __all__ = ["MANY", "Task", "perform", "turns_of"]
 
 SMALL = 100_000
-"""Entries up to which a turn through a whole store is one like the others."""
+"""Entries up to which every process times the single calls of whole stores."""
 
 MANY = 2_000_000
 """Entries above which a shape has one process, since each takes most of an hour."""
@@ -52,9 +52,8 @@ Event = dict[str, Any]
 class Task(NamedTuple):
     """What one process measures.
 
-    laps: counted turns of each engine; one for what goes through a large store that
-        other processes have too.
-    number: of the process, from 0; the first one also times the calls of whole stores.
+    laps: counted turns of each engine.
+    number: of the process, from 0; the first one also times the calls of large stores.
     """
 
     shape: Shape
@@ -107,10 +106,8 @@ def turns_of(work: Workload, task: Task) -> tuple[int, int]:
     """Return how many laps are counted, and in how many single calls are timed."""
     if work.pauses == "entries":
         return 0, 1
-    if work.whole and task.shape.entries > SMALL:
-        is_alone = task.shape.entries > MANY
-        return (task.laps if is_alone else 1), int(task.number == 0)
-    return task.laps, 1
+    is_long = work.whole and task.shape.entries > SMALL
+    return task.laps, int(not is_long or task.number == 0)
 
 
 class _Workloop:
