@@ -1,7 +1,9 @@
 """Figures: what a row asks for, what a measurement gives, and the verdict on both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import comb
 from statistics import median
 
 MICROSECOND = 1_000.0
@@ -9,6 +11,8 @@ MILLISECOND = 1_000_000.0
 
 WIDE = 0.5
 """The spread beyond which a figure says little."""
+
+_DOUBT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,14 @@ QUICK = Plan(most=100_000, calls=20_000, rounds=9, passes=3)
 class Pair:
     """One measurement: our figure, the peer's, and a remark; None is not measured.
 
-    `ratios` are those of its rounds, where both sides were measured in each.
+    `ratios` are those of its rounds, where both sides were measured in each: a list for
+    each process.
     """
 
     ours: float | None
     theirs: float | None = None
     note: str = ""
-    ratios: Sequence[float] = ()
+    ratios: Sequence[Sequence[float]] = ()
 
     @classmethod
     def pooled(cls, pairs: Sequence["Pair"]) -> "Pair":
@@ -60,7 +65,12 @@ class Pair:
             median(ours) if ours else None,
             median(theirs) if theirs else None,
             pairs[0].note,
-            [ratio for pair in pairs for ratio in pair.ratios or pair.own_ratio()],
+            [
+                rounds
+                for pair in pairs
+                for rounds in pair.ratios or [pair.own_ratio()]
+                if rounds
+            ],
         )
 
     def own_ratio(self) -> list[float]:
@@ -139,15 +149,29 @@ def judge(row: Row, case: Case, plan: Plan, pair: Pair) -> Figure:
     )
 
 
-def spread(rounds: Sequence[float]) -> float | None:
-    """Return the distance of the outermost rounds, as a share of their median.
+def spread(processes: Iterable[Sequence[float]]) -> float | None:
+    """Return how wide the place is where the median lies, as a share of the median.
 
-    Of ten or more, one in ten is left out at each end: it was another program's.  Half
-    of the distance would be the usual figure, but a few rounds in three processes miss
-    the extremes, and what another run finds has to lie within.
+    It reaches from one round to another, chosen such that the median of all that could
+    be measured is between them with 95 per cent (a confidence interval by order
+    statistics; of eight rounds or fewer the outermost), and to the median of every
+    process, whose addresses and secrets its rounds share.
     """
-    if len(rounds) < 2 or not median(rounds):
+    groups = [rounds for rounds in processes if rounds]
+    ranked = sorted(chain.from_iterable(groups))
+    if len(ranked) < 2 or not median(ranked):
         return None
-    ranked = sorted(rounds)
-    cut = len(ranked) // 10
-    return (ranked[-1 - cut] - ranked[cut]) / median(rounds)
+    cut = _beyond(len(ranked))
+    medians = [median(rounds) for rounds in groups]
+    low = min(ranked[cut], *medians)
+    high = max(ranked[-1 - cut], *medians)
+    return (high - low) / median(ranked)
+
+
+def _beyond(rounds: int) -> int:
+    """Return how many at each end the median is beyond with 5 per cent at most."""
+    chance, cut = 2.0 / 2**rounds, 0
+    while chance <= _DOUBT:
+        cut += 1
+        chance += 2.0 * comb(rounds, cut) / 2**rounds
+    return max(0, cut - 1)

@@ -139,7 +139,7 @@ def duel(
     """Race two sides; the spread is that of the ratios of the rounds."""
     sides = taken_in_turn([ours, theirs], rounds, warm=warm)
     ratios = [one / other for one, other in zip(*sides, strict=True) if other]
-    return Pair(median(sides[0]), median(sides[1]), ratios=ratios)
+    return Pair(median(sides[0]), median(sides[1]), ratios=[ratios])
 
 
 def percentile(spans: Iterable[int], share: float) -> int:

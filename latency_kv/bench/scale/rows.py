@@ -155,7 +155,7 @@ def figures(size: int, all_measured: Iterable[Measured]) -> list[ScaleFigure]:
                     unit=row.unit,
                     ours=median(known) if known else None,
                     theirs=median(_known(other)) if other and _known(other) else None,
-                    spread=spread(known),
+                    spread=spread([[value] for value in known]),
                 )
             )
     return made

@@ -148,7 +148,7 @@ class Results:
     def _row(self, cell: Cell) -> WorkloadFigure:
         gathered = self._gathered[cell]
         turns = list(gathered.turns.values())
-        width = spread(turns)
+        width = spread(_by_process(gathered.turns))
         ratios = self._ratios(cell)
         memory = None
         if cell.workload == "fillrandom":
@@ -169,12 +169,16 @@ class Results:
             max=_middle(gathered.percentiles, "max"),
             histogram=bounded(gathered.histogram),
             memory=memory,
-            ratio={peer: median(each) for peer, each in ratios.items()} or None,
-            ratio_spread={peer: spread(each) for peer, each in ratios.items()} or None,
+            ratio={peer: median(each.values()) for peer, each in ratios.items()}
+            or None,
+            ratio_spread={
+                peer: spread(_by_process(each)) for peer, each in ratios.items()
+            }
+            or None,
             note=_note(cell),
         )
 
-    def _ratios(self, cell: Cell) -> dict[str, list[float]]:
+    def _ratios(self, cell: Cell) -> dict[str, dict[_Turn, float]]:
         """Return, of one of our rows, peer -> our time / the peer's, turn by turn."""
         if cell.engine not in _OURS.values():
             return {}
@@ -185,10 +189,17 @@ class Results:
             if _language(other.engine) != _language(cell.engine):
                 continue
             ours, theirs = (self._gathered[each].turns for each in (cell, other))
-            each = [ours[turn] / theirs[turn] for turn in ours if theirs.get(turn)]
+            each = {
+                turn: ours[turn] / theirs[turn] for turn in ours if theirs.get(turn)
+            }
             if each:
                 ratios[other.engine] = each
         return ratios
+
+
+def _by_process(turns: Mapping[_Turn, float]) -> list[list[float]]:
+    numbers = sorted({turn.process for turn in turns})
+    return [[turns[turn] for turn in turns if turn.process == n] for n in numbers]
 
 
 def _note(cell: Cell) -> str:
