@@ -146,10 +146,11 @@ def test_file_that_changes_under_its_reader_breaks_nothing(
 
 
 FLIP = """
-import mmap, sys
+import mmap, os, sys
 with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as image:
+    parent = os.getppid()
     print(flush=True)
-    while True:
+    while os.getppid() == parent:
         image[int(sys.argv[2])] ^= 3
 """
 
