@@ -69,7 +69,8 @@ examples:
   %(prog)s --json run.json --html run.html
 
 Peers: pip install 'latency-kv[bench]'; redis-server and rustc where the system has
-them.  What is not installed is told, and ends the run with 1 unless --allow-missing.
+them.  What is not installed is told.  Where what is asked for needs it, the run ends
+with 1, unless --allow-missing.
 """
 
 

@@ -106,6 +106,10 @@ def oversized(InMemoryStore store):
 '''
 
 PROGRAM = """
+import sys
+import threading
+import time
+
 from latency_kv import InMemoryStore, StateSnapshot
 from operator_of_mine import Counter, oversized, read, read_many
 
@@ -141,6 +145,31 @@ except ValueError:
 else:
     raise AssertionError("a key of 70,000 bytes was put")
 assert store.stats().open_scans == 0
+
+# Stepped without the GIL, beside a writer, who has it only then and when it is asked for.
+many = Counter(InMemoryStore({b"%06d" % n: bytes([1]) for n in range(200_000)}))
+written, stop = 0, threading.Event()
+
+def write():
+    global written
+    while not stop.is_set():
+        for _ in range(20):
+            many.store.put(b"%06d" % written, bytes([2]))
+            many.store.delete(b"1%05d" % written)
+            many.store.put(b"1%05d" % written, bytes([1]))
+            written += 1
+        time.sleep(0)
+
+sys.setswitchinterval(1000)
+writer = threading.Thread(target=write)
+writer.start()
+overlapped = 0
+while overlapped < 1_000:
+    before = written
+    assert many.total(b"", b"~") == 200_000 + before
+    overlapped += written - before
+stop.set()
+writer.join()
 """
 
 SETUP = """
