@@ -18,6 +18,12 @@ _APPS = {
     "facets": "list what plugins can meet through, and who provides it",
 }
 
+_OTHERS = {
+    "bench": "measure the engine beside its peers; --list: what is there",
+    "include": "print the folder to compile operators with",
+    "version": "print the version",
+}
+
 # What the apps are made of, beyond the package.
 _EXTRA = {"typer", "rich"}
 
@@ -32,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser = _parser(called)
         parser.print_help(sys.stderr)
         parser.exit(2)
+    if command == "help":
+        return main([*given[1:], "--help"])
+    if command == "--version":
+        command, given = "version", ["version"]
+    _check_command(command, called)
     if command in _APPS:
         return _run_app(command, given[1:], called)
     if command == "bench":
@@ -61,18 +72,29 @@ def _parser(called: str) -> argparse.ArgumentParser:
         "install 'latency-kv[cli]'. In Python: from latency_kv import InMemoryStore; "
         "help(InMemoryStore).",
     )
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
     for name, text in _APPS.items():
         commands.add_parser(name, help=text)
-    for name, text in {
-        "bench": "measure the engine beside its peers; --list: what is there",
-        "include": "print the folder to compile operators with",
-        "version": "print the version",
-    }.items():
+    for name, text in _OTHERS.items():
         commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
     return parser
+
+
+def _check_command(command: str, called: str) -> None:
+    """Leave the program if there is no such command, or option before one."""
+    known = [*_APPS, *_OTHERS]
+    if command in known or command in {"-h", "--help"}:
+        return
+    if command.startswith("-"):
+        _parser(called).error(f"no option {command}; {called} --help has what there is")
+    from difflib import get_close_matches
+
+    near = get_close_matches(command, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    _parser(called).error(f"no command {command!r}; {hint}")
 
 
 def _run_app(name: str, arguments: list[str], called: str) -> int:

@@ -158,10 +158,10 @@ class BackgroundWriter:
             if outcome is None:
                 return
             if unsaid:
-                _logger.warning(
-                    "the writer falls behind: %d snapshots gave way to newer ones",
-                    unsaid,
-                )
+                given_way = f"{unsaid} snapshots gave way to newer ones"
+                if unsaid == 1:
+                    given_way = "1 snapshot gave way to a newer one"
+                _logger.warning("the writer falls behind: %s", given_way)
             if outcome.set_running_or_notify_cancel():
                 self._last = outcome
                 self._settle(outcome)

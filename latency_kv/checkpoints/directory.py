@@ -165,9 +165,12 @@ class CheckpointDirectory:
                 if not skipped:
                     return None
                 reasons = "; ".join(str(checkpoint.error) for checkpoint in skipped)
+                none = f"none of its {len(skipped)} checkpoints can be read"
+                if len(skipped) == 1:
+                    none = "its only checkpoint cannot be read"
                 raise SnapshotError(
-                    f"{self.path}: none of its {len(skipped)} checkpoints can be read: "
-                    f"{reasons}"
+                    f"{self.path}: {none}: {reasons}; put a copy of one back, or move "
+                    "the folder away to start with nothing"
                 ) from skipped[0].error
 
     def list(self) -> _Infos:

@@ -12,12 +12,13 @@ mark where it is required, which the usage line tells already.
 Knows no verb.  Start at `new_app`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from typer import Typer
+from typer import BadParameter, Typer
 from typer.core import TyperArgument, TyperCommand
 
-__all__ = ["VerbCommand", "new_app"]
+__all__ = ["VerbCommand", "new_app", "whole_number"]
 
 
 class VerbCommand(TyperCommand):
@@ -53,6 +54,21 @@ def new_app(help: str | None = None, example: str | None = None) -> Typer:
         help=help,
         epilog=None if example is None else f"Example: {example}",
     )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return what reads an option that is a whole number, of this or more."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise BadParameter(f"'{text}' is no whole number") from None
+        if number < least:
+            raise BadParameter(f"{number} is too low: {least} is the least")
+        return number
+
+    return read
 
 
 def _in_usage(argument: TyperArgument) -> str:

@@ -103,7 +103,7 @@ def _read_hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise ValueError("hex is two digits a byte") from None
+        raise ValueError("it is no hex, two digits a byte") from None
 
 
 def _write_base64(data: bytes) -> str:
@@ -114,7 +114,7 @@ def _read_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise ValueError(f"this is no base64: {error}") from None
+        raise ValueError(f"it is no base64: {error}") from None
 
 
 TEXT = Notation(_write_text, _read_text)

@@ -285,13 +285,22 @@ def working(
         bar.stop()
 
 
+def count_text(count: int, one: str, many: str | None = None) -> str:
+    """Return a number of things in words.
+
+    >>> count_text(1, "key"), count_text(1200, "key"), count_text(2, "entry", "entries")
+    ('1 key', '1,200 keys', '2 entries')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def bytes_text(size: int) -> str:
     """Return a size for people.
 
     >>> bytes_text(813), bytes_text(32_000_256)
     ('813 bytes', '32,000,256 bytes (30.5 MiB)')
     """
-    text = f"{size:,} bytes"
+    text = count_text(size, "byte")
     if size < 1024:
         return text
     scaled = float(size)
@@ -318,10 +327,8 @@ def age_text(age: timedelta) -> str:
     ):
         if seconds >= size:
             count, unit = seconds // size, name
-    plural = "" if count == 1 else "s"
-    return (
-        f"{count:,} {unit}{plural} {'ago' if age >= timedelta() else 'in the future'}"
-    )
+    side = "ago" if age >= timedelta() else "in the future"
+    return f"{count_text(count, unit)} {side}"
 
 
 def _told_apart(values: tuple[bytes, ...]) -> int:

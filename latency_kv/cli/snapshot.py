@@ -11,6 +11,7 @@ What there is to read comes from `source`, how it looks from `screen`.  Start at
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,9 +20,9 @@ from typing import Annotated, Any
 import typer
 
 from latency_kv import StateSnapshot
-from latency_kv.cli.app import VerbCommand, new_app
+from latency_kv.cli.app import VerbCommand, new_app, whole_number
 from latency_kv.cli.comparison import Change, Comparison
-from latency_kv.cli.notation import BASE64, HEX, Notation, printable
+from latency_kv.cli.notation import BASE64, HEX, TEXT, Notation, printable
 from latency_kv.cli.screen import (
     SCREENFUL,
     TROUBLE,
@@ -29,6 +30,7 @@ from latency_kv.cli.screen import (
     Screen,
     age_text,
     bytes_text,
+    count_text,
     fail,
     note,
     verb,
@@ -67,7 +69,8 @@ _File = Annotated[
     ),
 ]
 _Hex = Annotated[
-    bool, typer.Option("--hex", help="Bytes as hex, in arguments and in what is shown.")
+    bool,
+    typer.Option("--hex", help="Bytes as hex: keys that you give, and what is shown."),
 ]
 _Base64 = Annotated[bool, typer.Option("--base64", help="Bytes as base64, likewise.")]
 _Json = Annotated[
@@ -76,7 +79,7 @@ _Json = Annotated[
 _Limit = Annotated[
     int | None,
     typer.Option(
-        min=0,
+        parser=whole_number(0),
         metavar="N",
         help=f"At most so many entries.  [{SCREENFUL} on a terminal, else all]",
         show_default=False,
@@ -220,12 +223,13 @@ def diff(
     base64: _Base64 = False,
     json: _Json = False,
 ) -> int:
-    """List what differs: + added, - removed, ~ changed.
+    """List what differs: added (+), removed (-), changed (~).
 
     Counts go to stderr.  Status 0: the same entries; 1: different ones.
     """
     screen = Screen(_notation(hex, base64))
-    before, after = opened(old).snapshot, opened(new).snapshot
+    source = opened(old)
+    before, after = source.snapshot, opened(new, source).snapshot
     most = _most(limit, screen)
 
     def write(changes: Iterator[Change]) -> None:
@@ -274,7 +278,8 @@ def _verified(file: Path, screen: Screen) -> int:
         except (OSError, SnapshotError) as error:
             worst = max(worst, _unchecked(path, error, screen))
         else:
-            screen.status("OK", printable(str(path)), f"{len(snapshot):,} entries")
+            entries = count_text(len(snapshot), "entry", "entries")
+            screen.status("OK", printable(str(path)), entries)
     return worst
 
 
@@ -344,8 +349,6 @@ def _rows(source: Source, figures: Survey, screen: Screen) -> Iterator[tuple[str
         share = f"{count:,} ({count / len(snapshot):.0%})"
         yield name, f"{_brief(prefix, screen)}  {share}"
         name = ""
-    for other in facts["skipped"]:
-        yield "skipped", printable(f"{other['path']}: {other['reason']}")
 
 
 def _brief(key: bytes, screen: Screen) -> str:
@@ -359,10 +362,15 @@ def _notation(hex: bool, base64: bool) -> Notation | None:
 
 
 def _read(text: str, screen: Screen, name: str) -> bytes:
+    notation = screen.notation
     try:
-        return screen.notation.read(text)
+        return notation.read(text)
     except ValueError as error:
-        fail(f"{name} '{text}': {error}")
+        hint = ""
+        if notation in (HEX, BASE64):
+            with suppress(ValueError):
+                hint = f"; if that is its text, give {notation.write(TEXT.read(text))}"
+        fail(f"{name} '{text}': {error}{hint}")
 
 
 def _most(limit: int | None, screen: Screen) -> int | None:

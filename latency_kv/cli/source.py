@@ -10,7 +10,7 @@ from typing import NamedTuple
 from latency_kv import StateSnapshot
 from latency_kv.checkpoints.directory import CheckpointDirectory
 from latency_kv.checkpoints.records import SkippedCheckpoint
-from latency_kv.cli.screen import fail, working
+from latency_kv.cli.screen import fail, note, working
 from latency_kv.errors import (
     SnapshotCorruptError,
     SnapshotError,
@@ -32,14 +32,22 @@ class Source(NamedTuple):
     skipped: tuple[SkippedCheckpoint, ...] = ()
 
 
-def opened(path: Path) -> Source:
-    """Return the snapshot in a file, or a folder's newest; leaves the program if none."""
+def opened(path: Path, before: Source | None = None) -> Source:
+    """Return the snapshot in a file, or a folder's newest; leaves the program if none.
+
+    What a folder's was newer and cannot be read is told, unless it was for `before`.
+    """
     try:
         with working(f"checking {path}"):
-            return _newest(path) if path.is_dir() else _single(path)
+            source = _newest(path) if path.is_dir() else _single(path)
     except (OSError, SnapshotError) as error:
         # A folder's error begins with the folder.
         fail(f"{path}: {reason_of(error).removeprefix(f'{path.absolute()}: ')}")
+    told = {other.path for other in before.skipped} if before else set()
+    for other in source.skipped:
+        if other.path not in told:
+            note(f"passed over {other.path}: {_fault(other.error)}")
+    return source
 
 
 def files_in(path: Path) -> list[Path]:
@@ -65,6 +73,11 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong; what to do about it was done, an older one is taken."""
+    return error.reason if isinstance(error, SnapshotCorruptError) else reason_of(error)
 
 
 def _single(path: Path) -> Source:

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from latency_kv.cli.app import VerbCommand, new_app
+from latency_kv.cli.app import VerbCommand, new_app, whole_number
 from latency_kv.cli.imported import imported
 from latency_kv.cli.screen import TROUBLE, fail, note, verb, working
 from latency_kv.cli.state_changes import migrate, restore
@@ -53,16 +53,14 @@ app = new_app(
     "nothing may be written; restore and migrate write as a store does, with a backup. "
     "Names are shown with escapes such as \\x00, and \\\\ for a backslash, and are given "
     "in the same way. A pipe gets fields between tabs, whole and unlimited.",
-    "latency-kv state list .agentos/state",
+    "latency-kv state list state",
 )
 
 # What validate says is wrong with a document; of the others it cannot say that.
 _UNSOUND = {Health.DAMAGED, Health.INVALID}
 
 
-@app.command(
-    "list", cls=VerbCommand, epilog="Example: latency-kv state list .agentos/state"
-)
+@app.command("list", cls=VerbCommand, epilog="Example: latency-kv state list state")
 @verb
 def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
     """Tell which plugins have state, and how it is.
@@ -93,7 +91,7 @@ def list_(directory: Directory, limit: Limit = None, json: Json = False) -> int:
 
 
 @app.command(
-    cls=VerbCommand, epilog="Example: latency-kv state show .agentos/state clock --diff"
+    cls=VerbCommand, epilog="Example: latency-kv state show state clock --diff"
 )
 @verb
 def show(
@@ -101,7 +99,11 @@ def show(
     plugin: Plugin,
     backup: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Backup N instead; 1 is the newest."),
+        typer.Option(
+            parser=whole_number(1),
+            metavar="N",
+            help="Backup N instead; 1 is the newest.",
+        ),
     ] = None,
     diff: Annotated[
         bool,
@@ -117,8 +119,8 @@ def show(
 ) -> int:
     """Print a plugin's document, or what changed in it.
 
-    --diff: + added, - removed, ~ changed, at places as jq takes them (counts go to
-    stderr); the time of writing is left out.  Status 0: nothing changed; 1: it did.
+    --diff: what was added (+), removed (-) or changed (~), at places as jq takes them
+    (counts go to stderr); the time of writing is left out.  Status 0: nothing changed; 1: it did.
     """
     screen = StateScreen(limit)
     if raw and (diff or json):
@@ -138,17 +140,15 @@ def show(
     return 0
 
 
-@app.command(
-    cls=VerbCommand, epilog="Example: latency-kv state backups .agentos/state clock"
-)
+@app.command(cls=VerbCommand, epilog="Example: latency-kv state backups state clock")
 @verb
 def backups(
     directory: Directory, plugin: Plugin, limit: Limit = None, json: Json = False
 ) -> int:
     """Tell what restore can bring back.
 
-    DIFFERS counts what changed from the backup to the document: + added, - removed, ~
-    changed.  Files that were damaged and set aside follow.  A pipe gets the lines
+    DIFFERS counts what was added (+), removed (-) or changed (~) from the backup to the
+    document.  Files that were damaged and set aside follow.  A pipe gets the lines
     without the header.
     """
     screen = StateScreen(limit)
@@ -173,7 +173,7 @@ def backups(
 
 @app.command(
     cls=VerbCommand,
-    epilog="Example: latency-kv state validate .agentos/state && echo sound",
+    epilog="Example: latency-kv state validate state && echo sound",
 )
 @verb
 def validate(
@@ -213,11 +213,11 @@ def validate(
 
 app.command(
     cls=VerbCommand,
-    epilog="Example: latency-kv state restore .agentos/state clock --index 2",
+    epilog="Example: latency-kv state restore state clock --index 2",
 )(restore)
 app.command(
     cls=VerbCommand,
-    epilog="Example: latency-kv state migrate .agentos/state clock --to 3 "
+    epilog="Example: latency-kv state migrate state clock --to 3 "
     "--with clock:MIGRATIONS --dry-run",
 )(migrate)
 

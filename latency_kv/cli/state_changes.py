@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 import anyio
 import typer
 
+from latency_kv.cli.app import whole_number
 from latency_kv.cli.imported import imported
 from latency_kv.cli.notation import printable
 from latency_kv.cli.screen import fail, note, verb, working
@@ -61,7 +62,10 @@ def restore(
     index: Annotated[
         int,
         typer.Option(
-            "--index", min=1, metavar="N", help="Which backup; 1 is the newest."
+            "--index",
+            parser=whole_number(1),
+            metavar="N",
+            help="Which backup; 1 is the newest.",
         ),
     ] = 1,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -114,7 +118,13 @@ def migrate(
     directory: Directory,
     plugin: Plugin,
     to: Annotated[
-        int, typer.Option("--to", min=0, metavar="N", help="The version to reach.")
+        int,
+        typer.Option(
+            "--to",
+            parser=whole_number(0),
+            metavar="N",
+            help="The version to reach.",
+        ),
     ],
     with_: Annotated[
         str,

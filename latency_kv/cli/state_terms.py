@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from latency_kv.cli.app import whole_number
 from latency_kv.cli.notation import TEXT
 from latency_kv.cli.screen import SCREENFUL, fail
 
@@ -20,7 +21,7 @@ Plugin: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        min=0,
+        parser=whole_number(0),
         metavar="N",
         help=f"At most so many lines.  [{SCREENFUL} on a terminal, else all]",
         show_default=False,

@@ -19,10 +19,19 @@ from typing import Annotated, Any
 
 import typer
 
-from latency_kv.cli.app import VerbCommand, new_app
+from latency_kv.cli.app import VerbCommand, new_app, whole_number
 from latency_kv.cli.json_screen import JsonScreen
 from latency_kv.cli.json_text import compact
-from latency_kv.cli.screen import SCREENFUL, Line, Screen, fail, note, verb, working
+from latency_kv.cli.screen import (
+    SCREENFUL,
+    Line,
+    Screen,
+    count_text,
+    fail,
+    note,
+    verb,
+    working,
+)
 from latency_kv.cli.store_access import MISSING, StoreAccess, run
 from latency_kv.cli.store_copy import copy
 from latency_kv.cli.store_terms import (
@@ -33,7 +42,6 @@ from latency_kv.cli.store_terms import (
     Url,
     agreed,
     brief,
-    keys_text,
     lasting,
     named,
     present,
@@ -186,12 +194,12 @@ def delete(
         note(f"nothing to do: {place} has no keys{' that begin so' if begin else ''}")
         return 0
     which = f" beginning with {brief(begin)}" if begin else ", which is all,"
-    question = f"Delete {keys_text(len(names))}{which} from {place}?"
+    question = f"Delete {count_text(len(names), 'key')}{which} from {place}?"
     if not (yes or agreed(question, "--yes deletes without being asked")):
         note("nothing was deleted")
         return 1
     deleted = len(names) - len(_deleted(place, names))
-    note(f"deleted {keys_text(deleted)} from {place}")
+    note(f"deleted {count_text(deleted, 'key')} from {place}")
     return 0
 
 
@@ -212,7 +220,7 @@ def keys_(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=0,
+            parser=whole_number(0),
             metavar="N",
             help=f"At most so many keys.  [{SCREENFUL} on a terminal, else all]",
             show_default=False,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from latency_kv.cli.copying import Copying
-from latency_kv.cli.screen import note, verb, working
+from latency_kv.cli.screen import count_text, note, verb, working
 from latency_kv.cli.store_access import StoreAccess, run
 from latency_kv.cli.store_terms import (
     Namespace,
@@ -89,7 +89,7 @@ def copy(
         if not wanted:
             return "nothing was copied"
         return (
-            f"copied {copying.written:,} of {wanted:,} entries for certain: the same "
+            f"copied {copying.written:,} of {_entries(wanted)} for certain: the same "
             "command goes on from there"
         )
 
@@ -108,17 +108,22 @@ def copy(
 def _refusal(copying: Copying) -> str:
     such = ", ".join(map(brief, copying.examples))
     return (
-        f"other values are there under {copying.different:,} of {copying.total:,} keys, "
-        f"such as {such}: nothing was copied; --replace overwrites them"
+        f"other values are there under {copying.different:,} of "
+        f"{count_text(copying.total, 'key')}, such as {such}: nothing was copied; "
+        "--replace overwrites them"
     )
 
 
 def _summary(copying: Copying, origin: Place, place: Place, *, replace: bool) -> str:
     replaced = copying.different if replace else 0
     text = (
-        f"{copying.written:,} of {copying.total:,} entries from {origin} to {place}: "
+        f"{copying.written:,} of {_entries(copying.total)} from {origin} to {place}: "
         f"{copying.new:,} new, {replaced:,} replaced, {copying.equal:,} equal already"
     )
     if copying.different > replaced:
         text += f", {copying.different:,} left as others wrote them meanwhile"
     return f"{text}; expiry times are not copied"
+
+
+def _entries(count: int) -> str:
+    return count_text(count, "entry", "entries")

@@ -163,15 +163,6 @@ def brief(key: str) -> str:
     return Screen().shortened(key.encode(), _KEY_COLUMNS)
 
 
-def keys_text(count: int) -> str:
-    """Return a number of keys in words.
-
-    >>> keys_text(1), keys_text(1200)
-    ('1 key', '1,200 keys')
-    """
-    return f"{count:,} key{'' if count == 1 else 's'}"
-
-
 def seconds(text: str) -> float:
     """Return a duration; leaves the program if it is none.
 

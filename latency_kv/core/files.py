@@ -51,6 +51,12 @@ def _open(path: Path) -> tuple[int, int]:
     descriptor = os.open(path, _FLAGS)
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise SnapshotCorruptError(
+                "it is a folder, not a regular file: of a folder of checkpoints, "
+                "CheckpointDirectory(path).latest() is the newest",
+                path,
+            )
         if not stat.S_ISREG(status.st_mode):
             raise SnapshotCorruptError("it is not a regular file", path)
         if status.st_size == 0:

@@ -42,7 +42,9 @@ from latency_kv.core.rows cimport Rows, rows_drop, rows_match, rows_none, rows_t
 from latency_kv.core.sharing cimport (
     RECLAIM_BUDGET, reclaim, table_release, table_share,
 )
-from latency_kv.core.span cimport Span, span_bytes, span_drop, span_none, span_take
+from latency_kv.core.span cimport (
+    Span, counted, span_bytes, span_drop, span_none, span_take,
+)
 from latency_kv.core.table cimport (
     Segment, Table, Walk, family_new, root_size, table_find,
     table_start, walk_next_page,
@@ -324,10 +326,10 @@ cdef class ByteReader:
         rows_none(&found_rows)
         try:
             rows_take(&key_rows, keys, "keys", False)
-            _take_output(&value_rows, values, "values")
+            rows_take(&value_rows, values, "values", True)
             rows_match(&value_rows, &key_rows, "values", "keys")
             if found is not None:
-                _take_output(&found_rows, found, "found")
+                rows_take(&found_rows, found, "found", True)
                 rows_match(&found_rows, &key_rows, "found", "keys")
                 if found_rows.size != 1:
                     raise ValueError(
@@ -372,10 +374,9 @@ cdef class ByteReader:
         return self.memory_bytes()
 
     def __repr__(self):
-        return (
-            f"<{type(self).__name__} of {len(self):,} entries, "
-            f"{self.size_bytes():,} bytes>"
-        )
+        entries = "1 entry" if len(self) == 1 else f"{len(self):,} entries"
+        size = counted(self.size_bytes(), "byte")
+        return f"<{type(self).__name__} of {entries}, {size}>"
 
     __hash__ = None
 
@@ -519,15 +520,6 @@ cdef class ByteReader:
             require(image_verify(&self.image, &at) == SOUND, "the image is sound")
 
 
-cdef int _take_output(Rows* rows, object source, str what) except -1:
-    """Point rows at an array to be written; an error of its buffer names it."""
-    try:
-        rows_take(rows, source, what, True)
-    except (BufferError, ValueError) as error:
-        raise type(error)(f"{what} is an array to be written: {error}") from error
-    return 0
-
-
 cdef Py_ssize_t _read_rows(
     ByteReader reader, Rows* keys, Rows* values, Rows* found
 ) except -1:
@@ -550,7 +542,8 @@ cdef Py_ssize_t _read_rows(
                 key = keys.data[row * keys.size:(row + 1) * keys.size]
                 raise ValueError(
                     f"the value of key {reprlib.repr(key)}, row {row:,}, has "
-                    f"{sizes[index]:,} bytes, and a row of values {values.size:,}"
+                    f"{counted(sizes[index], 'byte')}, and a row of values "
+                    f"{values.size:,}"
                 )
             memcpy(values.data + row * values.size, parts[index], values.size)
         start += BATCH

@@ -11,6 +11,14 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer,
     PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_Clear
+from latency_kv.core.span cimport counted
+
+cdef extern from "Python.h":
+    # Its error is left where it is.
+    int get_buffer "PyObject_GetBuffer" (
+        object source, Py_buffer* view, int flags
+    ) noexcept
 
 cdef struct Rows:
     char* data
@@ -45,6 +53,31 @@ cdef inline void rows_drop(Rows* rows) noexcept:
         PyBuffer_Release(&rows.view)
 
 
+cdef inline int rows_refuse(object source, str what) except -1:
+    advice = ""
+    if isinstance(source, (list, tuple)):
+        advice = f": numpy.asarray makes one of a {type(source).__name__}"
+    raise TypeError(
+        f"{what} is an array with a buffer, not {type(source).__name__}{advice}"
+    )
+
+
+cdef inline int rows_insist(Rows* rows, object source, str what, int flags) except -1:
+    """Ask again for a buffer that was refused; the error names the array and a cure."""
+    try:
+        PyObject_GetBuffer(source, &rows.view, flags)
+    except (BufferError, ValueError) as error:
+        reason = f"{what} is an array to be read: {error}"
+        advice = f"numpy.ascontiguousarray({what}) is a copy of the right form"
+        if flags & PyBUF_WRITABLE:
+            reason = f"{what} is an array to be written: {error}"
+            advice = "hand over a new one, and copy from that"
+        if "contiguous" in str(error):
+            reason += f"; {advice}"
+        raise type(error)(reason) from error
+    return 0
+
+
 cdef inline int rows_take(
     Rows* rows, object source, str what, bint written
 ) except -1:
@@ -52,12 +85,12 @@ cdef inline int rows_take(
     cdef int dimension
     cdef int flags = PyBUF_ND | PyBUF_FORMAT
     if not PyObject_CheckBuffer(source):
-        raise TypeError(
-            f"{what} is an array with a buffer, not {type(source).__name__}"
-        )
+        rows_refuse(source, what)
     if written:
         flags |= PyBUF_WRITABLE
-    PyObject_GetBuffer(source, &rows.view, flags)
+    if get_buffer(source, &rows.view, flags):
+        PyErr_Clear()
+        rows_insist(rows, source, what, flags)
     rows.held = True
     # Bytes over references would be the end of the process.
     if names_objects(rows.view.format):
@@ -76,6 +109,6 @@ cdef inline int rows_match(Rows* rows, Rows* others, str what, str whose) except
     """Refuse rows that are not as many as the others."""
     if rows.count != others.count:
         raise ValueError(
-            f"{what} has {rows.count:,} rows, and {whose} {others.count:,}"
+            f"{what} has {counted(rows.count, 'row')}, and {whose} {others.count:,}"
         )
     return 0

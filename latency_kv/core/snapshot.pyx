@@ -31,7 +31,7 @@ from latency_kv.core.image cimport (
 )
 from latency_kv.core.machine cimport give_back
 from latency_kv.core.reader cimport ByteReader, reader_get, wake_sweeper
-from latency_kv.core.span cimport span_bytes
+from latency_kv.core.span cimport counted, span_bytes
 from latency_kv.core.table cimport Status, Table
 from latency_kv.core.transfer cimport (
     Encoder, encoder_close, encoder_open, encoder_run, encoder_sort,
@@ -360,7 +360,10 @@ cdef object _refusal(
         version = image_word(data, VERSION_AT)
         return SnapshotVersionError(version & 0xFFFFFFFF, version >> 32, path)
     if fault == TOO_SHORT:
-        reason = f"it has {size:,} bytes, and a snapshot image at least {HEADER_SIZE}"
+        reason = (
+            f"it has {counted(size, 'byte')}, and a snapshot image at least "
+            f"{HEADER_SIZE}"
+        )
     elif fault == OTHER_SIZE:
         reason = (
             f"its header says {image_word(data, SIZE_AT):,} bytes, and there are "

@@ -17,6 +17,11 @@ cdef struct Span:
     Py_buffer view
 
 
+cdef inline str counted(Py_ssize_t count, str noun):
+    """A count for a message: 1 byte, 1,200 bytes."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 cdef inline int span_refuse(object source, str what) except -1:
     advice = ": encode it first, as in text.encode()" if isinstance(source, str) else ""
     raise TypeError(

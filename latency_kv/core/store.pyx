@@ -33,8 +33,8 @@ from latency_kv.core.sharing cimport settle, table_release
 from latency_kv.core.snapshot cimport StateSnapshot, snapshot_of
 from latency_kv.core.rows cimport Rows, rows_drop, rows_match, rows_none, rows_take
 from latency_kv.core.span cimport (
-    Span, check_key_size, check_value_size, span_bytes, span_drop, span_none, span_take,
-    value_bytes,
+    Span, check_key_size, check_value_size, counted, span_bytes, span_drop, span_none,
+    span_take, value_bytes,
 )
 from latency_kv.core.stats import StoreStats
 from latency_kv.core.table cimport (
@@ -57,7 +57,8 @@ cdef enum:
 @cython.final
 @cython.collection_type("mapping")
 cdef class InMemoryStore(ByteReader):
-    """A mapping from bytes to bytes with ordered scans and O(1) snapshots.
+    """InMemoryStore(mapping_or_pairs=(), *, ordered=False)\n--\n
+    A mapping from bytes to bytes with ordered scans and O(1) snapshots.
 
     Keys and values are bytes or any object with a contiguous buffer, and are copied in;
     bytes values above 1 KiB are held by reference.  Under the GIL every call is atomic,
@@ -348,8 +349,9 @@ cdef class InMemoryStore(ByteReader):
             if entry != NULL:
                 if entry.value_size != COUNTER_SIZE:
                     raise ValueError(
-                        f"the value has {entry.value_size:,} bytes and is no counter: "
-                        f"one has {COUNTER_SIZE}, a signed little-endian integer"
+                        f"the value has {counted(entry.value_size, 'byte')} and is no "
+                        f"counter: one has {COUNTER_SIZE}, a signed little-endian "
+                        "integer"
                     )
                 total = <int64_t>little_endian64(entry_value(entry))
             if (
@@ -490,22 +492,19 @@ cdef class InMemoryStore(ByteReader):
         If it raises, none is put.
         """
         cdef _Changes changes = changes_in(self.table.arena)
-        cdef Span key_span, value_span
+        cdef bint is_read = False
         if isinstance(entries, collections.abc.Mapping):
             entries = entries.items()
         elif hasattr(entries, "keys"):
             keys = entries.keys()
             entries = zip(keys, map(entries.__getitem__, keys))
-        for key, value in entries:
-            span_none(&key_span)
-            span_none(&value_span)
-            try:
-                span_take(&key_span, key, "key")
-                span_take(&value_span, value, "value")
-                changes.add(&key_span, &value_span, value)
-            finally:
-                span_drop(&value_span)
-                span_drop(&key_span)
+        # No except, which costs the good path something.
+        try:
+            changes.read(entries)
+            is_read = True
+        finally:
+            if not is_read:
+                check_entries(entries, changes.count)
         self.put_changes(changes.changes, changes.count)
         # The counts are the table's now.
         changes.count = 0
@@ -763,6 +762,7 @@ def _unpickled(snapshot, ordered):
     return InMemoryStore.from_snapshot(snapshot, ordered=ordered)
 
 
+@cython.final
 cdef class _Changes:
     """A growing list of changes that gives up their counts when it goes."""
 
@@ -800,6 +800,21 @@ cdef class _Changes:
         self.count += 1
         return 0
 
+    cdef int read(self, object entries) except -1:
+        """Add the entries of an iterable of (key, value)."""
+        cdef Span key_span, value_span
+        for key, value in entries:
+            span_none(&key_span)
+            span_none(&value_span)
+            try:
+                span_take(&key_span, key, "key")
+                span_take(&value_span, value, "value")
+                self.add(&key_span, &value_span, value)
+            finally:
+                span_drop(&value_span)
+                span_drop(&key_span)
+        return 0
+
     cdef int add(self, Span* key, Span* value, object source) except -1:
         """Add a new entry; source is the object that value points into."""
         cdef bytes large
@@ -819,6 +834,29 @@ cdef class _Changes:
         self.changes[self.count].replaced = NULL
         self.count += 1
         return 0
+
+
+cdef int check_entries(object entries, Py_ssize_t place) except -1:
+    """Say so if what failed to be read, at this place, is no (key, value)."""
+    cdef str wanted = "entries are a mapping or (key, value) pairs"
+    if is_no_row(entries):
+        raise TypeError(f"{wanted}, not {type(entries).__name__}")
+    if type(entries) in (list, tuple) and place < len(entries):
+        pair = entries[place]
+        if is_no_row(pair):
+            raise TypeError(f"{wanted}: entries[{place}] is {type(pair).__name__}")
+        if isinstance(pair, (list, tuple)) and len(pair) != 2:
+            parts = counted(len(pair), "part")
+            raise ValueError(f"{wanted}: entries[{place}] has {parts}")
+    return 0
+
+
+cdef bint is_no_row(object source) except -1:
+    """Whether it has no parts, or only bytes and characters."""
+    kind = type(source)
+    if issubclass(kind, (str, bytes, bytearray, memoryview)):
+        return True
+    return not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"))
 
 
 cdef _Changes changes_in(Arena* arena):

@@ -16,6 +16,7 @@ Knows fields, not keys: `keys` puts them together.  Start at `FIXED`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan
 from operator import index
 from struct import Struct
@@ -24,7 +25,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FIXED", "NUL", "SCOPE", "STRINGS", "Field", "FixedField", "StringField"]
+__all__ = [
+    "FIXED",
+    "NUL",
+    "SCOPE",
+    "STRINGS",
+    "TAKEN",
+    "Field",
+    "FixedField",
+    "StringField",
+]
 
 Field: TypeAlias = Literal[
     "uint8",
@@ -142,3 +152,16 @@ SCOPE: dict[str, Any] = {
     "unescaped": _unescaped,
 }
 """What the names in the expressions of the fields mean."""
+
+
+def _text(value: str) -> str:
+    return "" + value
+
+
+TAKEN: dict[str, tuple[str, Callable[[Any], object]]] = {
+    **dict.fromkeys(FIXED, ("int", index)),
+    "float64": ("float", _float_to_bits),
+    "str": ("str", _text),
+    "bytes": ("bytes", memoryview),
+}
+"""What a field takes, and a function that raises TypeError for anything else."""

@@ -22,7 +22,7 @@ from struct import error as StructError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latency_kv.errors import StateDecodeError
-from latency_kv.typed.fields import FIXED, SCOPE, STRINGS, Field
+from latency_kv.typed.fields import FIXED, SCOPE, STRINGS, TAKEN, Field
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,6 +37,9 @@ class KeyLayout:
         unpack(key) -> tuple        the values of a key that pack made
         prefix(*values) -> bytes    what all keys with these first values start with:
                                     to scan, or as an end of a range
+
+    The fields: "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+    "float64", "str" and "bytes".
 
     A value out of its field's range raises ValueError, one of another type TypeError,
     and a key that is not of this layout StateDecodeError.  Layouts that share a store
@@ -142,8 +145,7 @@ def _compile_pack(
 
     def refusal(error: Exception, *values: Any) -> Exception:
         if isinstance(error, TypeError):
-            types = ", ".join(type(value).__name__ for value in values)
-            return TypeError(f"a wrong type in ({types}) for {layout!r}: {error}")
+            return TypeError(_wrong_type(layout, fields, values) or str(error))
         return ValueError(f"a number out of range in {shorten(values)} for {layout!r}")
 
     scope: dict[str, Any] = {"prefix": prefix, "refusal": refusal}
@@ -160,7 +162,7 @@ def _compile_pack(
         else:
             terms += [STRINGS[field].to_bytes.format(name) for name, field in values]
     parameters = ", ".join(name for run in runs for name in run.names)
-    return _define(
+    pack = _define(
         "pack",
         f"def pack({parameters}):\n"
         f" try:\n"
@@ -169,6 +171,32 @@ def _compile_pack(
         f"  raise refusal(error, {parameters}) from error\n",
         scope,
     )
+    # Python's own error about the number of values begins with it.
+    pack.__qualname__ = f"{layout!r}.pack"
+    return pack
+
+
+def _wrong_type(
+    layout: KeyLayout, fields: tuple[str, ...], values: tuple[Any, ...]
+) -> str:
+    """Say which value is of another type than its field; "" if each is of the right."""
+    for number, (field, value) in enumerate(zip(fields, values, strict=True), 1):
+        wanted, take = TAKEN[field]
+        try:
+            take(value)
+        except TypeError:
+            advice = ""
+            if field == "str" and isinstance(value, bytes | bytearray | memoryview):
+                advice = ": decode it first"
+            elif field == "bytes" and isinstance(value, str):
+                advice = ": encode it first, as in text.encode()"
+            elif wanted == "int" and isinstance(value, float):
+                advice = ": round it first"
+            return (
+                f"field {number} of {layout!r} takes {wanted}, not "
+                f"{type(value).__name__}{advice}"
+            )
+    return ""
 
 
 def _compile_unpack(

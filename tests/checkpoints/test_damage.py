@@ -7,6 +7,7 @@ import errno
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,8 +93,18 @@ def test_nothing_readable_is_an_error_and_not_nothing(
         directory.latest()
     assert all(str(info.path) in str(caught.value) for info in infos)
     assert [skipped.path for skipped in directory.skipped] == [i.path for i in infos]
+    assert str(caught.value).endswith(
+        "; put a copy of one back, or move the folder away to start with nothing"
+    )
     assert caught.value.__cause__ is directory.skipped[0].error
     assert len(caplog.records) == 3
+    for info in infos[1:]:
+        if info.path.is_dir() and not info.path.is_symlink():
+            shutil.rmtree(info.path)
+        else:
+            info.path.unlink()
+    with pytest.raises(SnapshotError, match="its only checkpoint cannot be read"):
+        directory.latest()
 
 
 def test_link_to_nothing_is_told_of_as_a_link(directory: CheckpointDirectory) -> None:

@@ -156,6 +156,78 @@ def test_wrong_command_is_2(
     assert "usage: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["-x"], "no option -x; latency-kv --help has what there is"),
+        (["--verbose", "snapshot", "info", "file"], "no option --verbose; latency-kv"),
+        (["--versio"], "no option --versio;"),
+        (["snapshoot"], "no command 'snapshoot'; did you mean snapshot?"),
+        (["snapshoot", "--help"], "did you mean snapshot?"),
+        (["xyz"], "no command 'xyz'; there are snapshot, state, store, facets, bench,"),
+        (["help", "stor"], "no command 'stor'; did you mean store?"),
+    ],
+)
+def test_wrong_command_is_named_with_what_there_is(
+    wrong: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(wrong)
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert told in said.err.splitlines()[-1] and not said.out
+
+
+def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    version = capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == version
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert re.search(r"\n  --version +print the version\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", [[], ["snapshot"], ["store", "get"], ["bench"]])
+def test_help_is_a_command_too(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for arguments in (["help", *command], [*command, "--help"]):
+        try:
+            assert main(arguments) == 0
+        except SystemExit as end:
+            assert end.code == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and "latency-kv" in texts[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["snapshot", "scan", "f", "--limit", "x"],
+            "'--limit': 'x' is no whole number",
+        ),
+        (["snapshot", "diff", "f", "g", "--limit", "1.5"], "'1.5' is no whole number"),
+        (
+            ["store", "keys", "file:f", "--limit", ""],
+            "'--limit': '' is no whole number",
+        ),
+        (["state", "list", "f", "--limit", "-1"], "-1 is too low: 0 is the least"),
+        (["state", "show", "f", "p", "--backup", "0"], "0 is too low: 1 is the least"),
+        (["state", "restore", "f", "p", "--index", "no"], "'no' is no whole number"),
+        (["state", "migrate", "f", "p", "--to", "x"], "'--to': 'x' is no whole number"),
+    ],
+)
+def test_number_that_is_none_is_told(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert told in said.err and not said.out
+
+
 def test_import_of_the_package_does_not_import_the_command_line() -> None:
     program = "import sys, latency_kv; assert not {'typer', 'rich'} & set(sys.modules)"
     run_fresh("-c", program)

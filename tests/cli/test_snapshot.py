@@ -12,6 +12,7 @@ from cli.conftest import Answer, Run, Save
 from latency_kv import InMemoryStore, StateSnapshot
 from latency_kv.checkpoints import CheckpointDirectory
 from latency_kv.cli.screen import TROUBLE
+from latency_kv.errors import SnapshotCorruptError
 
 ENTRIES = {
     b"gate:7": b"open",
@@ -34,6 +35,14 @@ LISTED = [
 @pytest.fixture
 def file(save: Save) -> Path:
     return save(ENTRIES)
+
+
+def overlooked(path: Path) -> str:
+    """What is told of the newest checkpoint, where its last bit was flipped."""
+    with pytest.raises(SnapshotCorruptError) as caught:
+        StateSnapshot.open(path)
+    assert "checksum" in caught.value.reason
+    return f"latency-kv: passed over {path}: {caught.value.reason}\n"
 
 
 @pytest.fixture
@@ -101,6 +110,11 @@ def test_info_of_an_empty_snapshot(run: Run, save: Save) -> None:
 
 
 # verify
+
+
+def test_verify_counts_in_words(run: Run, save: Save) -> None:
+    one = save({b"k": b""}, "one.lkv")
+    assert run("verify", one).out == f"OK\t{one}\t1 entry\n"
 
 
 def test_verify_is_0_when_all_are_sound(run: Run, file: Path, save: Save) -> None:
@@ -179,6 +193,20 @@ def test_get_without_such_a_key_is_1(run: Run, file: Path) -> None:
 )
 def test_key_that_is_none_is_trouble(run: Run, file: Path, options: list[str]) -> None:
     assert is_trouble(run("get", file, *options))
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["position", "--hex"], ["KEY 'position': it is no hex", "706f736974696f6e"]),
+        ([r"\x00z", "--hex"], ["if that is its text, give 007a"]),
+        (["a-b", "--base64"], ["it is no base64", "if that is its text, give YS1i"]),
+    ],
+)
+def test_key_in_another_notation_is_told_in_the_right_one(
+    run: Run, file: Path, options: list[str], parts: list[str]
+) -> None:
+    assert is_trouble(run("get", file, *options), *parts)
 
 
 # scan
@@ -389,6 +417,44 @@ def test_folder_stands_for_its_newest_sound_checkpoint(
     assert facts["path"] == str(sound)
     (skipped,) = facts["skipped"]
     assert skipped["path"] == str(newest) and "checksum" in skipped["reason"]
+
+
+def test_what_is_passed_over_is_told_with_its_reason(
+    run: Run, checkpoints: Path, file: Path
+) -> None:
+    newest, sound, oldest = sorted(checkpoints.iterdir(), reverse=True)
+    told = overlooked(newest)
+    for verb in (["info"], ["info", "--json"], ["get", "generation"], ["scan"]):
+        answer = asked(run, verb, checkpoints)
+        assert (answer.status, answer.err) == (0, told) and answer.out
+        alone = asked(run, verb, sound)
+        assert (alone.status, alone.err) == (0, "")
+    absent = run("get", checkpoints, "z")
+    assert absent == (1, "", f"{told}latency-kv: {sound}: no key z\n")
+    # Once for each file, however many folders are named.
+    assert run("diff", checkpoints, checkpoints).err.startswith(f"{told}latency-kv: 0 ")
+    for arguments in [(checkpoints, file), (file, checkpoints)]:
+        answer = run("diff", *arguments)
+        assert answer.status == 1 and answer.err.count("passed over") == 1
+    flip_last_bit(sound)
+    answer = run("get", checkpoints, "generation")
+    assert answer == (0, "0\n", told + overlooked(sound))
+    # What is said of a file that is named alone is its trouble, not this.
+    flip_last_bit(oldest)
+    answer = run("get", checkpoints, "generation")
+    assert is_trouble(answer, "none of its 3 checkpoints", "to start with nothing")
+
+
+def test_folder_that_lies_where_a_checkpoint_should_is_told(
+    run: Run, checkpoints: Path
+) -> None:
+    newest = max(checkpoints.iterdir())
+    newest.unlink()
+    newest.mkdir()
+    answer = run("get", checkpoints, "generation")
+    assert (answer.status, answer.out) == (0, "1\n")
+    reason = "it is not a regular file"
+    assert answer.err == f"latency-kv: passed over {newest}: {reason}\n"
 
 
 def test_looking_changes_nothing_on_disk(

@@ -245,7 +245,9 @@ def test_skipped_checkpoint_is_told_once(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     with piped(*terminal.SNAPSHOT, "info", str(tmp_path)) as command:
         out, error = command.communicate()
-    assert not error and out.count(newest.name) == 1
+    assert error.count("\n") == error.count(newest.name) == out.count(newest.name) == 1
+    _, text = seen_snapshot("info", tmp_path)
+    assert text.count(newest.name) == 1 and f"passed over {newest}" in text
 
 
 def test_terminal_without_utf8_gets_ascii(

@@ -14,6 +14,9 @@ import pytest
 from latency_kv import InMemoryStore, StateSnapshot
 from model import Model
 
+# Rows that do not lie one behind the other.
+COLUMNS = np.zeros((4, 4))[:, :2]
+
 FROZEN = np.zeros(2, np.uint8)
 FROZEN.flags.writeable = False
 
@@ -145,7 +148,16 @@ def test_value_of_another_size_is_told() -> None:
         (b"ab", np.array([None, 1]), None, TypeError, "values is an array of objects"),
         (np.array([{}, 1]), bytearray(2), None, TypeError, "keys is an array of obj"),
         (np.zeros(1, [("a", "O")]), bytearray(1), None, TypeError, "of objects"),
-        (np.zeros((4, 4))[:, :2], bytearray(4), None, ValueError, "contiguous"),
+        ([1, 2], bytearray(2), None, TypeError, "numpy.asarray makes one of a list"),
+        (COLUMNS, bytearray(4), None, ValueError, "^keys .*ascontiguousarray.keys"),
+        (b"abcd", COLUMNS, None, ValueError, "^values is .*contiguous; hand over"),
+        (
+            memoryview(b"abcd")[::2],
+            bytearray(2),
+            None,
+            BufferError,
+            "^keys is an array to be read: .* not C-contiguous; numpy.ascont",
+        ),
         ((ctypes.py_object * 2)(1, 2), bytearray(2), None, TypeError, "of objects"),
     ],
 )
@@ -161,7 +173,7 @@ def test_put_that_is_refused_puts_none() -> None:
     store = InMemoryStore({b"a": b"1"})
     with pytest.raises(ValueError, match="65,536 bytes is longer"):
         store.put_array(np.zeros((2, 65_536), np.uint8), bytes(2))
-    with pytest.raises(ValueError, match="values has 1 rows, and keys 2"):
+    with pytest.raises(ValueError, match="values has 1 row, and keys 2"):
         store.put_array(b"ab", b"a")
     assert dict(store) == {b"a": b"1"}
 

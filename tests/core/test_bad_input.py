@@ -5,6 +5,7 @@ words of the messages, and the limits of size. Start at
 `test_mistake_raises_and_changes_nothing`.
 """
 
+import inspect
 import mmap
 import re
 from collections.abc import Callable
@@ -129,6 +130,61 @@ def test_oversized_value_is_refused(write: Callable[[Any, Any], object]) -> None
 def test_store_is_not_made_of_wrong_things(wrong: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         InMemoryStore(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ("a", TypeError, r"pairs, not str$"),
+        (5, TypeError, r"pairs, not int$"),
+        ([b"ab"], TypeError, r"pairs: entries\[0\] is bytes$"),
+        ([(b"a", b"1"), 7], TypeError, r"pairs: entries\[1\] is int$"),
+        (((b"a",),), ValueError, r"pairs: entries\[0\] has 1 part$"),
+        ([(b"a", b"1"), (b"b", b"2", b"3")], ValueError, r"entries\[1\] has 3 parts$"),
+        # What is wrong first is what is told.
+        ([(b"a", 7), (b"b",)], TypeError, r"^a value is bytes .* not int$"),
+        ([(b"a" * 70_000, b""), 7], ValueError, r"70,000 bytes"),
+    ],
+)
+def test_what_is_no_entry_is_told(
+    wrong: Any, error: type[Exception], message: str
+) -> None:
+    store = InMemoryStore({b"kept": b"1"})
+    for put in (InMemoryStore, store.put_many, store.update):
+        with pytest.raises(error, match=message):
+            put(wrong)
+    assert store == {b"kept": b"1"}
+
+
+def test_error_of_an_iterable_comes_out_as_it_is() -> None:
+    def entries() -> Any:
+        yield b"a", b"1"
+        raise ValueError("mine")
+
+    class Row(list[Any]):
+        """A list whose own iteration fails behind its first entry."""
+
+        def __iter__(self) -> Any:
+            return entries()
+
+    for wrong in (entries(), Row([(b"a", b"1"), (b"b", b"2")])):
+        with pytest.raises(ValueError, match="^mine$"):
+            InMemoryStore(wrong)
+
+
+def test_signature_is_there_to_be_read() -> None:
+    signature = inspect.signature(InMemoryStore)
+    assert str(signature) == "(mapping_or_pairs=(), *, ordered=False)"
+    assert (inspect.getdoc(InMemoryStore) or "").startswith("A mapping from bytes to")
+
+
+def test_counts_are_told_in_words() -> None:
+    store = InMemoryStore({b"a": b""})
+    assert repr(store) == "<InMemoryStore of 1 entry, 1 byte>"
+    store.update({b"a": b"1", b"c": b""})
+    assert repr(store) == "<InMemoryStore of 2 entries, 3 bytes>"
+    with pytest.raises(ValueError, match="the value has 1 byte and is no counter"):
+        store.increment(b"a")
 
 
 def test_store_refuses_unknown_arguments() -> None:

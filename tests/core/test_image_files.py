@@ -254,6 +254,8 @@ def test_open_of_what_is_no_image_file_raises_at_once(
     if isinstance(raised.value, SnapshotCorruptError):
         assert raised.value.path == path
         assert str(raised.value).startswith(f"{path}: ")
+        latest = "CheckpointDirectory(path).latest()" in str(raised.value)
+        assert latest is (kind == "directory")
 
 
 @both

@@ -187,8 +187,26 @@ def test_value_of_another_type_raises_type_error(field: Any, value: Any) -> None
     if isinstance(value, own):
         assert layout.unpack(layout.pack(7, value)) == (7, value)
     else:
-        with pytest.raises(TypeError, match=r"\(int, \w+\) for KeyLayout"):
+        with pytest.raises(TypeError) as caught:
             layout.pack(7, value)
+        told = f"field 2 of {layout!r} takes {own.__name__}, not {type(value).__name__}"
+        assert str(caught.value).startswith(told)
+
+
+def test_wrong_type_is_told_with_what_to_do() -> None:
+    layout = KeyLayout(b"p:", "uint64", "str", "bytes")
+    of = r"of KeyLayout\(b'p:', 'uint64', 'str', 'bytes'\) takes"
+    for values, message in [
+        ((1, b"a", b""), f"field 2 {of} str, not bytes: decode it first$"),
+        ((1, "a", "b"), f"field 3 {of} bytes, not str: encode it first, .*encode"),
+        ((1.5, "a", b""), f"field 1 {of} int, not float: round it first$"),
+        ((1, 7, b""), f"field 2 {of} str, not int$"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            layout.pack(*values)
+    mixed = KeyLayout(b"p", "float64", "str")
+    with pytest.raises(TypeError, match="field 2 .* takes str, not int"):
+        mixed.pack(0.5, 7)
 
 
 def test_number_of_values_is_checked() -> None:
@@ -196,8 +214,11 @@ def test_number_of_values_is_checked() -> None:
     for values in [(), (1,), (1, "a", "b")]:
         with pytest.raises(TypeError):
             layout.pack(*values)
-    with pytest.raises(TypeError, match="'str_2'"):
+    of = r"^KeyLayout\(b'p', 'uint8', 'str'\)\.pack\(\) "
+    with pytest.raises(TypeError, match=f"{of}missing 1 .*'str_2'"):
         layout.pack(1)
+    with pytest.raises(TypeError, match=f"{of}takes 2 .* but 3 were given"):
+        layout.pack(1, "a", "b")
     with pytest.raises(TypeError, match="3 values are too many"):
         layout.prefix(1, "a", "b")
 
