@@ -267,7 +267,7 @@ def goals(figures: Sequence[FigureRow], theme: Theme) -> Plot:
         axes.tick_params(axis="y", labelsize=9, length=0)
         axes.set_ylim(-0.7, len(shown) - 0.3)
         axes.grid(visible=False, axis="y")
-        _log_axis(axes, "x", _times)
+        _log_axis(axes, "x", _times, most=5)
         axes.set_xlabel("latency_kv / peer, log scale: less is better")
         axes.set_title("Ratios to the peers, against their goals")
         _legend(plot, columns=4, marks=_goal_marks(theme))
@@ -501,12 +501,14 @@ def _positive(row: PauseRow) -> list[tuple[float, float]]:
     return sorted((at, span) for at, span in row.points if span > 0)
 
 
-def _log_axis(axes: Any, side: str, words: Callable[[float, int], str]) -> None:
-    """Make a side logarithmic, with a word at each power of ten and no others."""
+def _log_axis(
+    axes: Any, side: str, words: Callable[[float, int], str], most: int = 9
+) -> None:
+    """Make a side logarithmic, with a word at powers of ten, at most so many."""
     ticker = import_module("matplotlib.ticker")
     getattr(axes, f"set_{side}scale")("log")
     axis = getattr(axes, f"{side}axis")
-    axis.set_major_locator(ticker.LogLocator(numticks=9))
+    axis.set_major_locator(ticker.LogLocator(numticks=most))
     axis.set_major_formatter(ticker.FuncFormatter(words))
     axis.set_minor_locator(ticker.NullLocator())
 
@@ -524,7 +526,7 @@ def _entries(value: float, _: int) -> str:
 def _times(value: float, _: int) -> str:
     return (
         f"{value:.5f}".rstrip("0").rstrip(".")
-        if 0.00001 <= value < 10_000
+        if 0.000009 < value < 10_000
         else f"{value:.0e}"
     )
 
