@@ -7,7 +7,7 @@
 #                   host whose documents are migrated, damaged, recovered and restored;
 #                   plugins that meet through facets, killed, and gone on from a snapshot
 #   make test       every test, with small counts
-#   make check      the same with full counts, and make wheels: tens of minutes
+#   make check      the same with full counts, and make wheels: over an hour
 #   make sanitize   the engine's tests under ASan, UBSan and TSan
 #   make fuzz       made-up images for two times ten minutes; needs clang
 #   make wheel      what is shipped, in build/dist: made and checked
