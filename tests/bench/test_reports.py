@@ -243,7 +243,7 @@ def test_tail_ends_with_the_slowest_call() -> None:
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
 def test_kept_runs_are_readable(file: Path) -> None:
     run = read_run(file)
-    assert run.figures or run.scale or run.stores
+    assert run.figures or run.workloads or run.scale or run.stores
     assert tables.machine_line(run.machine)
 
 
