@@ -120,7 +120,8 @@ def show(
     """Print a plugin's document, or what changed in it.
 
     --diff: what was added (+), removed (-) or changed (~), at places as jq takes them
-    (counts go to stderr); the time of writing is left out.  Status 0: nothing changed; 1: it did.
+    (counts go to stderr); the time of writing is left out.  Status 0: nothing changed;
+    1: it did.
     """
     screen = StateScreen(limit)
     if raw and (diff or json):

@@ -154,14 +154,14 @@ def write():
     global written
     while not stop.is_set():
         for _ in range(20):
-            many.store.put(b"%06d" % written, bytes([2]))
+            many.store.put(b"%06d" % (199_999 - written), bytes([2]))
             many.store.delete(b"1%05d" % written)
             many.store.put(b"1%05d" % written, bytes([1]))
             written += 1
         time.sleep(0)
 
 sys.setswitchinterval(1000)
-writer = threading.Thread(target=write)
+writer = threading.Thread(target=write, daemon=True)
 writer.start()
 overlapped = 0
 while overlapped < 1_000:
